@@ -1,0 +1,93 @@
+"""What is remembered of a session file: how it looked, and how far it was processed."""
+
+import enum
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+
+HASH_PREFIX = "blake3:"
+
+
+class Signature(NamedTuple):
+    """A file at one look. Compared for inequality only: any difference means that it may have changed."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Signature":
+        """The signature in a result of :func:`os.stat`."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Place(enum.IntEnum):
+    """Where in a line an offset lies."""
+
+    LINE_START = 0
+    LONG_LINE = 1  # inside a line over the limit: everything up to its newline is skipped
+    AFTER_TAIL = 2  # after a whole object whose newline had not been written yet
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one processor has come in one session.
+
+    Attributes:
+        signature: of the file at the look that led here.
+        offset: bytes that were processed; ``fingerprint`` is their hash, with the algorithm's name.
+        place: where in a line ``offset`` lies.
+        settled: the bytes up to ``offset`` were checked as a whole while the file was quiet, so that an
+            equal signature is proof that nothing changed. Otherwise one more look is due.
+        version: of the processor.
+        carry: the processor's carry, encoded; None before its first batch.
+        lines, malformed_lines, items: totals over the session.
+        file_hash: of the whole file at that look, an unfinished last line included.
+
+    """
+
+    signature: Signature
+    offset: int
+    fingerprint: str
+    place: Place
+    settled: bool
+    version: int
+    carry: bytes | None
+    lines: int
+    malformed_lines: int
+    items: int
+    file_hash: str
+
+
+def named_hash(hasher: blake3) -> str:
+    """The hash as it is stored: ``blake3:<hex>``."""
+    return HASH_PREFIX + hasher.hexdigest()
+
+
+def compute_file_hash(path: str | os.PathLike[str]) -> str:
+    """The hash of a file's content, with the algorithm's name: ``blake3:<64 hex digits>``.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    """
+    hasher = blake3()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return named_hash(hasher)
+
+
+def is_md5(stored: str) -> bool:
+    """Whether a stored hash is one of an older database, which did not name its algorithm: an MD5."""
+    return len(stored) == 32 and all(digit in "0123456789abcdef" for digit in stored.lower())  # noqa: PLR2004
+
+
+def username_of(session_key: str) -> str:
+    """The user that a session belongs to: the first folder of its key."""
+    return session_key.partition("/")[0]

@@ -1,0 +1,187 @@
+"""The part between "this file may have changed" and the database: lanes, their workers and the writer.
+
+Watching and scanning feed it (:mod:`daemon.service`), ``sessiond scan`` feeds it once. ``changed`` and
+``behind`` may be called from any thread.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon import positions
+from daemon.commit import Committer, fold_all
+from daemon.config import Settings
+from daemon.cursor import Signature
+from daemon.errors import ContractError, printable
+from daemon.events import Events
+from daemon.failures import Failure, load_failures, remember
+from daemon.inflight import Notes
+from daemon.lane import Lane, LaneSettings
+from daemon.store import open_database, store_errors, transaction
+from daemon.tables import ResultTable
+from daemon.transcript import Transcripts
+from daemon.worker import Workers
+from processors.registry import Registered
+
+
+class Engine:
+    """Processes sessions with a set of processors into one database.
+
+    Raises (on creation):
+        StoreError: the database cannot be opened.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        processors: Sequence[Registered],
+        events: Events,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.events = events
+        self.transcripts = Transcripts(
+            settings.root, chunk_bytes=settings.chunk_bytes, line_limit=settings.line_limit_bytes
+        )
+        self._conn = open_database(
+            settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads
+        )
+        with store_errors(settings.db):
+            self._notes = Notes(Path(f"{settings.db}.inflight"))
+            tables = self._tables(processors)
+            fold_all(self._conn, tables)
+            positions.reconcile(self._conn)
+            self.committer = Committer(self._conn.cursor(), tables, events)
+            lane_settings = LaneSettings(
+                debounce=settings.debounce_ms / 1000,
+                max_delay=settings.max_delay_ms / 1000,
+                settle=settings.settle_seconds,
+                backoff=settings.backoff_seconds,
+                backoff_max=settings.backoff_max_seconds,
+                max_attempts=settings.max_attempts,
+                workers=settings.workers,
+            )
+            self.lanes: list[Lane] = []
+            self._workers: list[Workers] = []
+            for spec in processors:
+                if spec.name in tables:
+                    lane = Lane(spec, self.transcripts, self.committer, events, lane_settings, clock)
+                    lane.load(self._conn, self._failures(spec, lane_settings.max_attempts))
+                    self.lanes.append(lane)
+                    self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
+            self._notes.clear()
+        self._origins_lock = threading.Lock()  # guards the connection that finds former names
+        self._origins_conn = self._conn.cursor()
+
+    def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
+        tables: dict[str, dict[str, ResultTable]] = {}
+        for spec in processors:
+            try:
+                tables[spec.name] = {table.name: ResultTable(self._conn, table) for table in spec.tables}
+            except ContractError as error:
+                self.events.processor_unusable(f"{spec.name}: {error}")
+        return tables
+
+    def _failures(self, spec: Registered, max_attempts: int) -> Mapping[str, Failure]:
+        """Known failures, and one more for each run that was in flight when the last process died."""
+        failures = load_failures(self._conn, spec.name)
+        crashed = []
+        for note in self._notes.left():
+            if note.processor != spec.name:
+                continue
+            known = failures.get(note.session_key)
+            attempts = 1 + (known.attempts if known is not None and known.content == note.content else 0)
+            failure = Failure(
+                spec.name,
+                note.session_key,
+                note.content,
+                None,
+                attempts,
+                attempts >= max_attempts,
+                "the process ended during this run",
+                datetime.now(UTC).replace(tzinfo=None),
+            )
+            failures[note.session_key] = failure
+            crashed.append(failure)
+            tell = self.events.quarantined if failure.quarantined else self.events.interrupted
+            tell(spec.name, printable(note.session_key), attempts=attempts, error=failure.error)
+        with transaction(self._conn):
+            remember(self._conn, crashed)
+        return failures
+
+    def start(self) -> None:
+        """Start the writer and the workers."""
+        self.committer.start()
+        for workers in self._workers:
+            workers.start()
+
+    def changed(self, keys: Collection[str]) -> None:
+        """These sessions changed just now."""
+        new = [key for key in keys if not all(lane.knows(key) for lane in self.lanes)]
+        if new:
+            self._find_origins([(key, seen) for key in new if (seen := self._signature(key)) is not None])
+        for lane in self.lanes:
+            lane.changed(keys)
+
+    def behind(self, found: Sequence[tuple[str, Signature]]) -> None:
+        """A scan found these sessions otherwise than they were processed."""
+        self._find_origins(found)
+        for lane in self.lanes:
+            lane.behind([key for key, seen in found if lane.needs(key, hash(seen))])
+
+    def needs(self, key: str, signature_hash: int) -> bool:
+        """Whether any processor has yet to see a file with this signature."""
+        return any(lane.needs(key, signature_hash) for lane in self.lanes)
+
+    def _signature(self, key: str) -> Signature | None:
+        try:
+            return Signature.of(Path(self.transcripts.root, key).lstat())
+        except OSError:
+            return None
+
+    def _find_origins(self, found: Sequence[tuple[str, Signature]]) -> None:
+        """Tell the lanes which other names sessions that are new to them may have had."""
+        lanes = [lane for lane in self.lanes if lane.sessions()]
+        new = [pair for pair in found if not all(lane.knows(pair[0]) for lane in lanes)]
+        if not lanes or not new:
+            return
+        with self._origins_lock:
+            origins = positions.same_inode(self._origins_conn, new)
+        for key, old_keys in origins.items():
+            for lane in lanes:
+                lane.origin(key, old_keys)
+
+    def tick(self) -> None:
+        """Supervise; call this about every second."""
+        for workers in self._workers:
+            workers.tick()
+
+    def idle(self) -> bool:
+        """Whether everything that is known to have changed is committed."""
+        return all(
+            lane.idle() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True)
+        )
+
+    def stuck(self, seconds: float) -> str | None:
+        """The part that has made no progress for so long, or that is dead; None if all is well."""
+        if self.committer.failure is not None or not self.committer.is_alive():
+            return "the writer has stopped"
+        since = self.committer.busy_since
+        if since is not None and time.monotonic() - since > seconds:
+            return "the writer makes no progress"
+        return None
+
+    def close(self, timeout: float) -> bool:
+        """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""
+        deadline = time.monotonic() + timeout
+        clean = all([workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers])
+        # What is queued is committed even if the runs took all the time.
+        written = self.committer.close(max(timeout, deadline - time.monotonic()))
+        if clean and written:
+            self._origins_conn.close()
+            self._conn.close()
+        return clean and written
+

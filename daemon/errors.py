@@ -1,0 +1,86 @@
+"""Errors that a person reads: what happened, to what, and what can be done about it."""
+
+import traceback
+from pathlib import Path
+
+
+class SessiondError(Exception):
+    """Base of all errors raised on purpose; ``hint`` says what the operator can do."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        what = super().__str__()
+        return f"{what} ({self.hint})" if self.hint else what
+
+
+class ConfigError(SessiondError):
+    """A setting is wrong."""
+
+
+class StoreError(SessiondError):
+    """The database cannot be used."""
+
+
+class StoreLockedError(StoreError):
+    """Another process has the database open."""
+
+
+class RootMissingError(SessiondError):
+    """The root folder of the transcripts does not exist."""
+
+
+class ContractError(SessiondError):
+    """A processor returned something that its contract does not allow."""
+
+
+class SessionError(SessiondError):
+    """A session file cannot be read; ``reason`` is one word for counters."""
+
+    def __init__(self, reason: str, what: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
+class SessionGoneError(SessionError):
+    """There is no file of that name any more."""
+
+
+class SessionRefusedError(SessionError):
+    """What is there is no session file, or may not be read: not looked at again until it changes."""
+
+
+class SessionBusyError(Exception):
+    """Another run on the same file, under its other name, has to end first."""
+
+
+def printable(text: object) -> str:
+    """``text`` with everything that could act on a terminal or break a line written as an escape.
+
+    Names of files come from users of the host; they may hold newlines, escape sequences and bytes that
+    are no UTF-8.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for char in str(text)
+    )
+
+
+def describe(error: BaseException) -> str:
+    """What is safe to say about an error: its message if it is ours, else its type and where it was raised.
+
+    The message of any other exception may quote a transcript, so it is never shown.
+    """
+    if isinstance(error, SessiondError):
+        return printable(error)
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{name}: {error.strerror}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return name
+    return f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"

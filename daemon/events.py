@@ -1,0 +1,215 @@
+"""Everything that can happen, one method each. The core tells these and never logs or counts itself.
+
+Listeners are called in the thread in which it happened; they have to be quick and may not raise.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+Listener = Callable[[Level, str, dict[str, object]], None]
+
+
+class Events:
+    """Tells listeners what happens: level, name of the event, fields. Values are safe to show."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def _tell(self, level: Level, event: str, **fields: object) -> None:
+        for listener in self._listeners:
+            listener(level, event, fields)
+
+    # The service
+
+    def starting(self, version: str, root: str, database: str) -> None:
+        """The daemon begins."""
+        self._tell("info", "starting", version=version, root=root, database=database)
+
+    def ready(self, sessions: int, processors: list[str], seconds: float) -> None:
+        """Watches are armed and the state is loaded; the backlog may still be long."""
+        self._tell("info", "ready", sessions=sessions, processors=processors, duration_ms=round(seconds * 1000))
+
+    def waiting_for_root(self, root: str) -> None:
+        """The root does not exist (any more)."""
+        self._tell("warning", "waiting_for_root", root=root, hint="it is picked up when it appears")
+
+    def stopping(self, reason: str) -> None:
+        """A stop was asked for, or is necessary."""
+        self._tell("info", "stopping", reason=reason)
+
+    def stopped(self, *, clean: bool) -> None:
+        """Everything that was done is committed. Not clean: a run was abandoned and will be done again."""
+        self._tell("info" if clean else "warning", "stopped", clean=clean)
+
+    def reloaded(self, changed: list[str]) -> None:
+        """The configuration was read again; these settings took effect."""
+        self._tell("info", "reloaded", changed=changed)
+
+    def reload_failed(self, error: str) -> None:
+        """The new configuration is wrong; the old one stays."""
+        self._tell("error", "reload_failed", error=error)
+
+    def part_failed(self, part: str, error: str) -> None:
+        """A thread of the daemon died; the daemon stops so that its supervisor starts it anew."""
+        self._tell("error", "part_failed", part=part, error=error)
+
+    # Watching and scanning
+
+    def watch_armed(self, folders: int, seconds: float) -> None:
+        """All folders are watched."""
+        self._tell("info", "watch_armed", folders=folders, duration_ms=round(seconds * 1000))
+
+    def watch_doubted(self, reason: str) -> None:
+        """The watcher may be deaf; it is rebuilt and everything is scanned."""
+        self._tell("warning", "watch_doubted", reason=reason)
+
+    def watch_degraded(self, reason: str, hint: str, interval: float) -> None:
+        """There is no (complete) watching; scans at a short interval take its place."""
+        self._tell("warning", "watch_degraded", reason=reason, hint=hint, interval_seconds=interval)
+
+    def overflowed(self) -> None:
+        """The kernel dropped events."""
+        self._tell("warning", "overflowed", hint="raise fs.inotify.max_queued_events if this is frequent")
+
+    def scanned(self, files: int, folders: int, found: int, seconds: float) -> None:
+        """A full scan ended; ``found`` sessions were not as processed."""
+        duration = round(seconds * 1000)
+        self._tell(
+            "info" if found else "debug", "scanned", files=files, folders=folders, found=found, duration_ms=duration
+        )
+
+    def missed(self, session: str) -> None:
+        """A scan found a change that the watcher had not reported."""
+        self._tell("warning", "missed", session_file=session)
+
+    def refused(self, name: str, reason: str) -> None:
+        """Something that looks like a session is not read: a link, a device, no permission, no UTF-8."""
+        self._tell("warning", "refused", session_file=name, reason=reason)
+
+    # Runs
+
+    def processed(
+        self, processor: str, session: str, *, lines: int, malformed: int, items: int, size: int, seconds: float
+    ) -> None:
+        """A run is committed. ``size``: bytes; ``seconds``: from the change, or the run's begin, to the commit."""
+        self._tell(
+            "debug",
+            "processed",
+            processor=processor,
+            session_file=session,
+            lines=lines,
+            malformed=malformed,
+            items=items,
+            bytes=size,
+            duration_ms=round(seconds * 1000, 1),
+        )
+
+    def rewritten(self, processor: str, session: str) -> None:
+        """A file no longer begins with what was processed: its rows are replaced."""
+        self._tell("info", "rewritten", processor=processor, session_file=session)
+
+    def moved(self, processor: str, session: str, old: str) -> None:
+        """A file has another name now: its rows are replaced under the new one."""
+        self._tell("info", "moved", processor=processor, session_file=session, old=old)
+
+    def run_failed(self, processor: str, session: str, *, attempt: int, retry_in: float, error: str) -> None:
+        """Nothing of the run is kept; it will be tried again."""
+        self._tell(
+            "warning",
+            "run_failed",
+            processor=processor,
+            session_file=session,
+            attempt=attempt,
+            retry_seconds=round(retry_in, 1),
+            error=error,
+        )
+
+    def quarantined(self, processor: str, session: str, *, attempts: int, error: str) -> None:
+        """It failed too often; nothing is tried until the content changes or the operator requeues it."""
+        self._tell(
+            "error",
+            "quarantined",
+            processor=processor,
+            session_file=session,
+            attempts=attempts,
+            error=error,
+            hint="sessiond requeue, once the cause is gone",
+        )
+
+    def interrupted(self, processor: str, session: str, *, attempts: int, error: str) -> None:
+        """The process died during this run; it counts as an attempt, for it may have been the cause."""
+        self._tell("warning", "interrupted", processor=processor, session_file=session, attempts=attempts, error=error)
+
+    def look_failed(self, processor: str, session: str, *, error: str) -> None:
+        """The file could not be read for a reason that may pass."""
+        self._tell("warning", "look_failed", processor=processor, session_file=session, error=error)
+
+    def abandoned(self, processor: str, session: str, *, seconds: float) -> None:
+        """A run is over its budget; whatever it returns later is dropped."""
+        self._tell(
+            "error", "abandoned", processor=processor, session_file=session, duration_ms=round(seconds * 1000)
+        )
+
+    def lane_paused(self, processor: str, reason: str) -> None:
+        """A processor does not run any more until the daemon restarts."""
+        self._tell("error", "lane_paused", processor=processor, reason=reason)
+
+    def odd_result(self, processor: str, kind: str) -> None:
+        """A whole-session processor returned something that is no result; it counts as empty."""
+        self._tell("warning", "odd_result", processor=processor, kind=kind)
+
+    def processor_unusable(self, error: str) -> None:
+        """A registered processor cannot be used; the others run."""
+        self._tell("error", "processor_unusable", error=error)
+
+    # The database
+
+    def committed(self, runs: int, rows: int, seconds: float) -> None:
+        """A group of runs is durable."""
+        self._tell("debug", "committed", runs=runs, rows=rows, duration_ms=round(seconds * 1000, 1))
+
+    def folded(self, entries: int, seconds: float) -> None:
+        """The log was moved into the settled tables."""
+        self._tell("debug", "folded", entries=entries, duration_ms=round(seconds * 1000, 1))
+
+    def store_blocked(self, error: str) -> None:
+        """The database cannot be written; everything waits and is tried again."""
+        self._tell("error", "store_blocked", error=error, hint="free space or memory; nothing is lost meanwhile")
+
+    def store_resumed(self, seconds: float) -> None:
+        """The database can be written again."""
+        self._tell("info", "store_resumed", duration_ms=round(seconds * 1000))
+
+
+class Counters:
+    """A listener that counts events and adds up some of their fields, ``<event>.<field>``."""
+
+    SUMMED = ("lines", "malformed", "items", "bytes", "runs", "rows")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards both
+        self._counts: Counter[str] = Counter()
+        self._troubles: deque[str] = deque(maxlen=100)
+
+    def __call__(self, level: Level, event: str, fields: dict[str, object]) -> None:
+        """Count one event."""
+        with self._lock:
+            self._counts[event] += 1
+            for name in self.SUMMED:
+                if isinstance(value := fields.get(name), int):
+                    self._counts[f"{event}.{name}"] += value
+            if level in {"warning", "error"}:
+                detail = ", ".join(f"{name}={value}" for name, value in fields.items())
+                self._troubles.append(f"{event}: {detail}")
+
+    def __getitem__(self, name: str) -> int:
+        """How often an event happened, or the sum of a field of it."""
+        return self._counts[name]
+
+    def troubles(self) -> list[str]:
+        """The latest warnings and errors, oldest first."""
+        with self._lock:
+            return list(self._troubles)

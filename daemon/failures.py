@@ -1,0 +1,111 @@
+"""Failed runs: how often, on which content, and since when they are left alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from daemon.cursor import Signature
+
+_COLUMNS = (
+    "processor_name",
+    "session_file",
+    "content",
+    "device",
+    "inode",
+    "size",
+    "mtime_ns",
+    "ctime_ns",
+    "attempts",
+    "quarantined",
+    "error",
+    "failed_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A processor's failures on one content of one session.
+
+    Attributes:
+        content: what it failed on: processor version and hash; anything else is a new chance.
+        signature: of the file then; None if the process died before it was known.
+        attempts: how often it failed on that content.
+        quarantined: it is not tried again on that content.
+        error: of the last attempt, safe to show.
+
+    """
+
+    processor: str
+    session_key: str
+    content: str
+    signature: Signature | None
+    attempts: int
+    quarantined: bool
+    error: str
+    failed_at: datetime
+
+
+def remember(conn: duckdb.DuckDBPyConnection, failures: Sequence[Failure]) -> None:
+    """Replace what is known of these processors' failures on these sessions, inside the caller's transaction."""
+    latest = {(failure.processor, failure.session_key): failure for failure in failures}
+    for failure in latest.values():
+        forget(conn, failure.processor, [failure.session_key])
+        values = [
+            failure.processor,
+            failure.session_key,
+            failure.content,
+            *(failure.signature or [None] * 5),
+            failure.attempts,
+            failure.quarantined,
+            failure.error,
+            failure.failed_at,
+        ]
+        conn.execute(
+            f"INSERT INTO session_failures ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})", values
+        )
+
+
+def forget(conn: duckdb.DuckDBPyConnection, processor: str, keys: Sequence[str]) -> None:
+    """These sessions succeeded, or get a new chance."""
+    conn.execute(
+        "DELETE FROM session_failures WHERE processor_name = ? AND session_file IN (SELECT unnest(?))",
+        [processor, list(keys)],
+    )
+
+
+def load_failures(conn: duckdb.DuckDBPyConnection, processor: str) -> dict[str, Failure]:
+    """What is known of a processor's failures, by session key."""
+    rows = conn.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM session_failures WHERE processor_name = ?", [processor]
+    ).fetchall()
+    return {row[1]: _failure(row) for row in rows}
+
+
+def _failure(row: tuple[object, ...]) -> Failure:
+    name, key, content, *signature, attempts, quarantined, error, failed_at = row
+    return Failure(
+        str(name),
+        str(key),
+        str(content),
+        None if signature[0] is None else Signature(*signature),  # type: ignore[arg-type]  # five numbers
+        int(attempts),  # type: ignore[call-overload]  # an INTEGER column
+        bool(quarantined),
+        str(error),
+        failed_at,  # type: ignore[arg-type]  # a TIMESTAMP column
+    )
+
+
+def requeue(conn: duckdb.DuckDBPyConnection, processor: str | None, key: str | None) -> list[tuple[str, str]]:
+    """Give quarantined sessions a new chance; returns (processor, session) of each.
+
+    Args:
+        processor, key: only these; None: all.
+
+    """
+    return conn.execute(
+        "DELETE FROM session_failures WHERE quarantined AND processor_name = coalesce(?, processor_name)"
+        " AND session_file = coalesce(?, session_file) RETURNING processor_name, session_file",
+        [processor, key],
+    ).fetchall()

@@ -1,0 +1,45 @@
+"""The connection that a whole-session processor gets: it can do everything but end the engine's transaction."""
+
+from typing import Any
+
+import duckdb
+
+from daemon.errors import ContractError
+
+_HINT = "what a processor writes is committed together with its state; raise to keep nothing"
+
+
+class GuardedConnection:
+    """Passes everything on to a DuckDB connection, except what would end its transaction or escape it."""
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
+        self._conn = conn
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+        """As the connection's."""
+        return self._conn.execute(_allowed(query), *args, **kwargs)
+
+    def executemany(self, query: Any, *args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+        """As the connection's."""
+        return self._conn.executemany(_allowed(query), *args, **kwargs)
+
+    def sql(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the connection's."""
+        return self._conn.sql(_allowed(query), *args, **kwargs)
+
+    def query(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the connection's."""
+        return self._conn.query(_allowed(query), *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"begin", "commit", "rollback", "close", "cursor", "duplicate", "checkpoint"}:
+            raise ContractError(f"a processor may not call {name}() on its connection", _HINT)
+        return getattr(self._conn, name)
+
+
+def _allowed(query: Any) -> Any:
+    if isinstance(query, str):
+        kinds = {statement.type for statement in duckdb.extract_statements(query)}
+        if duckdb.StatementType.TRANSACTION in kinds:
+            raise ContractError("a processor may not begin or end a transaction", _HINT)
+    return query

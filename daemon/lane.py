@@ -1,0 +1,321 @@
+"""A lane: one processor, what it still has to do, and how its runs end.
+
+All state is guarded by one condition, which is never held while a file is read, a processor runs or a commit is
+queued. The lane's workers (see :mod:`daemon.worker`) wait on it; the writer calls :meth:`Lane.committed`.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from daemon import positions
+from daemon.commit import Commit, Committer, FailureNote
+from daemon.cursor import Signature
+from daemon.cursor_cache import CursorCache
+from daemon.errors import SessionBusyError, SessionGoneError, SessionRefusedError, StoreError, describe, printable
+from daemon.events import Events
+from daemon.failures import Failure
+from daemon.pending import Pending, Taken
+from daemon.run import Job, content_of
+from daemon.transcript import Look, Transcripts
+from processors.registry import Registered
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """How a lane waits and retries; times in seconds.
+
+    ``settle``: quiet time after which an active session is checked as a whole. ``reread``: wait after a file
+    could not be read for a reason that may pass.
+    """
+
+    debounce: float = 0.2
+    max_delay: float = 1.0
+    settle: float = 5.0
+    reread: float = 10.0
+    backoff: float = 1.0
+    backoff_max: float = 300.0
+    max_attempts: int = 5
+    workers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a run is about, once the file was looked at."""
+
+    content: str
+    signature: Signature
+
+
+class Lane:
+    """One processor's sessions. ``load`` it, then feed it with ``changed`` and ``behind``."""
+
+    def __init__(
+        self,
+        spec: Registered,
+        transcripts: Transcripts,
+        committer: Committer,
+        events: Events,
+        settings: LaneSettings,
+        clock: Callable[[], float],
+    ) -> None:
+        self.spec = spec
+        self.transcripts = transcripts
+        self.events = events
+        self.settings = settings
+        self.clock = clock
+        self.wake = threading.Condition()
+        self.closed = False  # guarded by wake, like all that follows
+        self._committer = committer
+        self._pending = Pending(settings.debounce, settings.max_delay, spec.cadence_seconds)
+        # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
+        self._current: dict[str, int] = {}
+        self._foreign: dict[str, str] = {}  # file hash by another tool, where there is no cursor
+        self._failures: dict[str, Failure] = {}
+        self._origins: dict[str, Sequence[str]] = {}  # former keys that a new session may have had
+        self._moving: dict[str, str] = {}  # new key to old, while a run that takes over the old one's rows goes on
+        self._cursors = CursorCache()
+
+    # What comes in
+
+    def load(self, conn: duckdb.DuckDBPyConnection, failures: Mapping[str, Failure]) -> None:
+        """Take the state from the database; before the first worker starts."""
+        known = positions.load(conn, self.spec.name, self.spec.version)
+        self._current, self._foreign, self._failures = known.current, known.foreign, dict(failures)
+        for key, failure in failures.items():
+            if failure.quarantined and failure.signature and failure.content.startswith(f"{self.spec.version}:"):
+                self._current[key] = hash(failure.signature)
+        if self.spec.cadence_seconds:
+            now = _utc_now()
+            for key, age in positions.recent_runs(conn, self.spec.name, now, self.spec.cadence_seconds):
+                self._pending.ran(key, self.clock() - age)
+
+    def needs(self, key: str, signature_hash: int) -> bool:
+        """Whether a file with this signature is neither processed nor about to be. Takes no lock: two look-ups."""
+        return self._current.get(key) != signature_hash and not self._pending.is_pending(key)
+
+    def knows(self, key: str) -> bool:
+        """Whether the processor has seen this session before. Takes no lock."""
+        return key in self._current or key in self._foreign
+
+    def origin(self, key: str, old: Sequence[str]) -> None:
+        """The file ``key`` may be one that went by one of these keys before."""
+        with self.wake:
+            self._origins[key] = old
+
+    def changed(self, keys: Iterable[str]) -> None:
+        """These sessions changed just now."""
+        with self.wake:
+            now = self.clock()
+            for key in keys:
+                self._pending.changed(key, now)
+            self.wake.notify()
+
+    def behind(self, keys: Iterable[str]) -> None:
+        """These sessions have not been processed as they are: backlog."""
+        with self.wake:
+            now = self.clock()
+            for key in keys:
+                self._pending.behind(key, now)
+            self.wake.notify()
+
+    # What a worker asks for
+
+    def take(self) -> Taken | None:
+        """The next session that is due; call with ``wake`` held."""
+        now = self.clock()
+        taken = self._pending.take(now)
+        if taken is not None and self._pending.next_due(now) == 0.0:
+            self.wake.notify()  # there is work for another worker
+        return taken
+
+    def next_due(self) -> float | None:
+        """Seconds until a session is due; call with ``wake`` held."""
+        return self._pending.next_due(self.clock())
+
+    def job(self, key: str, conn: duckdb.DuckDBPyConnection) -> Job:
+        """What is known about a session that is about to be run."""
+        with self.wake:
+            known, cursor = key in self._current, self._cursors.get(key)
+            recorded, origins = self._foreign.get(key), self._origins.get(key, ())
+            if key in self._moving.values():
+                raise SessionBusyError(key)
+        if known and cursor is None:
+            cursor = positions.find(conn, self.spec.name, key)
+        if cursor is None and recorded is None:
+            for old in origins:
+                if self._moved(old, key, conn):
+                    return Job(key, None, moved_from=old)
+        return Job(key, cursor, recorded=recorded)
+
+    def _moved(self, old: str, key: str, conn: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the file ``key`` is the one that was ``old``; then nobody else may run ``old`` meanwhile."""
+        if self.transcripts.exists(old):
+            return False
+        with self.wake:
+            if self._pending.is_running(old):
+                raise SessionBusyError(key)
+            self._moving[key] = old
+        origin = positions.find(conn, self.spec.name, old)
+        if origin is not None and self.transcripts.continues(key, origin):
+            return True
+        with self.wake:
+            del self._moving[key]
+        return False
+
+    def is_quarantined(self, key: str, content: str) -> bool:
+        """Whether this content has failed too often."""
+        failure = self._failures.get(key)
+        return failure is not None and failure.quarantined and failure.content == content
+
+    def has_failed(self, key: str) -> bool:
+        """Whether a failure of this session is remembered."""
+        return key in self._failures
+
+    # How runs end
+
+    def submit(self, taken: Taken, look: Look, commit: Commit) -> None:
+        """Hand a run's outcome to the writer, who calls :meth:`committed`; may wait for it.
+
+        Raises:
+            StoreError: the writer has stopped.
+
+        """
+        self._committer.submit(commit, lambda error: self.committed(taken, look, commit, error))
+
+    def committed(self, taken: Taken, look: Look, commit: Commit, error: BaseException | None = None) -> None:
+        """The run is durable, or could not be written through its own fault."""
+        if error is not None:
+            self.fail(taken, About(content_of(self.spec, look), look.signature), describe(error))
+            return
+        key, now = taken.key, self.clock()
+        with self.wake:
+            self._cursors.put(key, commit.entry.cursor)
+            if commit.moved_from is not None:
+                self._current.pop(commit.moved_from, None)
+                self._failures.pop(commit.moved_from, None)
+                self._cursors.drop(commit.moved_from)
+            self._failures.pop(key, None)
+            self._foreign.pop(key, None)
+            self._origins.pop(key, None)
+        self.events.processed(
+            self.spec.name,
+            printable(key),
+            lines=commit.lines,
+            malformed=commit.malformed,
+            items=commit.items,
+            size=look.offset - look.start,
+            seconds=0.0 if taken.since is None else now - taken.since,
+        )
+        if look.more:
+            self._finish(taken, None, again=now)
+        else:
+            self.settled(taken, look)
+
+    def own_commit(self, taken: Taken, look: Look, commit: Commit) -> None:
+        """A whole-session processor's run, committed through its own connection."""
+        self._committer.log_has_grown()
+        self.committed(taken, look, commit)
+
+    def settled(self, taken: Taken, look: Look) -> None:
+        """The session is processed as it looks; a file that may change unseen gets one more look later."""
+        again = self.clock() + self.settings.settle if look.recheck else None
+        self._finish(taken, look.signature, again=again)
+
+    def gone(self, taken: Taken, _error: SessionGoneError) -> None:
+        """There is no such file any more. Its rows stay."""
+        self.transcripts.forget(taken.key)
+        with self.wake:
+            self._origins.pop(taken.key, None)
+            self._moving.pop(taken.key, None)
+            self._pending.done(taken.key, self.clock())
+
+    def refuse(self, taken: Taken, error: SessionRefusedError) -> None:
+        """Leave it alone until it looks different, as a change of its mode would make it."""
+        seen: Signature | None = None
+        with suppress(OSError):
+            seen = Signature.of(Path(self.transcripts.root, taken.key).lstat())
+        if seen is None or self._current.get(taken.key) != hash(seen):
+            self.events.refused(printable(taken.key), error.reason)
+        self._finish(taken, seen)
+
+    def busy(self, taken: Taken) -> None:
+        """A run on the same file under another name has to end first."""
+        with self.wake:
+            self._pending.done(taken.key, self.clock())
+            self._pending.later(taken.key, self.clock() + self.settings.debounce)
+
+    def unreadable(self, taken: Taken, error: Exception) -> None:
+        """File or database could not be read: nobody's fault, so no attempt is counted."""
+        self.events.look_failed(self.spec.name, printable(taken.key), error=describe(error))
+        self._finish(taken, None, again=self.clock() + self.settings.reread)
+
+    def fail(self, taken: Taken, about: About | None, error: str) -> None:
+        """Count an attempt; ``about`` is None if the file could not even be looked at."""
+        key = taken.key
+        content = about.content if about else ""
+        with self.wake:
+            known = self._failures.get(key)
+            attempts = 1 + (known.attempts if known is not None and known.content == content else 0)
+            quarantined = attempts >= self.settings.max_attempts
+            signature = about.signature if about else None
+            failure = Failure(
+                self.spec.name, key, content, signature, attempts, quarantined, error, failed_at=_utc_now()
+            )
+            self._failures[key] = failure
+        wait = min(self.settings.backoff * 2 ** (attempts - 1), self.settings.backoff_max)
+        wait *= random.uniform(0.8, 1.2)  # noqa: S311  # spreads retries, guards nothing
+        if quarantined:
+            self.events.quarantined(self.spec.name, printable(key), attempts=attempts, error=error)
+        else:
+            self.events.run_failed(self.spec.name, printable(key), attempt=attempts, retry_in=wait, error=error)
+        with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
+            self._committer.submit(FailureNote(failure))
+        again = None if quarantined else self.clock() + wait
+        self._finish(taken, signature if quarantined else None, again=again)
+
+    def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
+        with self.wake:
+            if current is not None:
+                self._current[taken.key] = hash(current)
+            else:
+                self._current.setdefault(taken.key, 0)
+            self._moving.pop(taken.key, None)
+            self._pending.done(taken.key, self.clock())
+            if again is not None:
+                self._pending.later(taken.key, again)
+            self.wake.notify()
+
+    # What is shown
+
+    def idle(self) -> bool:
+        """Whether everything that is known to have changed is committed or in quarantine."""
+        with self.wake:
+            return self._pending.idle() and all(failure.quarantined for failure in self._failures.values())
+
+    def counts(self) -> dict[str, int]:
+        """Sessions by what they wait for: see :meth:`Pending.counts`; and ``retrying``, ``quarantined``."""
+        with self.wake:
+            failing = [failure.quarantined for failure in self._failures.values()]
+            counts = self._pending.counts(self.clock())
+            return counts | {"retrying": failing.count(False), "quarantined": failing.count(True)}
+
+    def lag(self) -> float:
+        """Seconds since the oldest change that is not committed; 0 if there is none."""
+        with self.wake:
+            oldest = self._pending.oldest_change()
+            return 0.0 if oldest is None else self.clock() - oldest
+
+    def sessions(self) -> int:
+        """How many sessions this processor has seen."""
+        return len(self._current)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

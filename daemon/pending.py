@@ -1,0 +1,164 @@
+"""What one processor still has to look at, and when. Pure: the clock is an argument, nothing is locked.
+
+At most one entry per session waits and at most one run per session is under way; a change during a run makes
+the session wait once more. Live changes go before backlog, however much of it there is.
+"""
+
+import heapq
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One session's entry. ``first_change`` is None if nothing changed: a retry or a recheck."""
+
+    due: float
+    first_change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A session whose run begins. ``since``: when the oldest change that the run covers was noticed."""
+
+    key: str
+    since: float | None
+
+
+class Pending:
+    """Debounce, coalescing and cadence of one lane. Times are seconds of one monotonic clock.
+
+    Args:
+        debounce: quiet time to wait for after a change.
+        max_delay: the longest that the debounce may put off a change.
+        cadence: least time between the beginnings of two runs on one session.
+
+    """
+
+    def __init__(self, debounce: float, max_delay: float, cadence: float = 0.0) -> None:
+        self._debounce = debounce
+        self._max_delay = max_delay
+        self._cadence = cadence
+        self._waiting: dict[str, _Waiting] = {}
+        self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
+        self._backlog: dict[str, None] = {}
+        self._running: dict[str, Taken] = {}
+        self._again: dict[str, float] = {}  # changed while running, and when first
+        self._last_run: OrderedDict[str, float] = OrderedDict()  # younger than the cadence, oldest first
+
+    def changed(self, key: str, now: float) -> None:
+        """A session changed just now."""
+        if key in self._running:
+            self._again.setdefault(key, now)
+            return
+        self._backlog.pop(key, None)
+        waiting = self._waiting.get(key)
+        first = now if waiting is None or waiting.first_change is None else waiting.first_change
+        self._wait(key, min(now + self._debounce, first + self._max_delay), first, now)
+
+    def behind(self, key: str, now: float) -> None:
+        """A session has not been processed as it is; it is not known to be changing now."""
+        if key in self._running:
+            self._again.setdefault(key, now)
+        elif key not in self._waiting:
+            if self._cadence_ends(key) > now:
+                self._wait(key, now, now, now)
+            else:
+                self._backlog[key] = None
+
+    def later(self, key: str, at: float) -> None:
+        """Look at a session that is not running again at a given time, unless a change makes it earlier."""
+        if key not in self._waiting and key not in self._backlog:
+            self._waiting[key] = _Waiting(at, None)
+            heapq.heappush(self._heap, (at, key))
+
+    def ran(self, key: str, at: float) -> None:
+        """A run of this session began at a time in the past, before a restart; call oldest first."""
+        if self._cadence > 0:
+            self._last_run[key] = at
+
+    def take(self, now: float) -> Taken | None:
+        """The next session whose run is due, which is running from now on."""
+        while self._heap and self._heap[0][0] <= now:
+            due, key = heapq.heappop(self._heap)
+            waiting = self._waiting.get(key)
+            if waiting is not None and waiting.due == due:
+                del self._waiting[key]
+                return self._run(key, waiting.first_change, now)
+        if self._backlog:
+            key = next(iter(self._backlog))
+            del self._backlog[key]
+            return self._run(key, None, now)
+        return None
+
+    def done(self, key: str, now: float) -> None:
+        """The run of a session ended; if it changed meanwhile, it waits again."""
+        del self._running[key]
+        since = self._again.pop(key, None)
+        if since is not None:
+            self._wait(key, max(now, min(since + self._debounce, since + self._max_delay)), since, now)
+
+    def next_due(self, now: float) -> float | None:
+        """Seconds until :meth:`take` has something, or None if nothing waits."""
+        if self._backlog:
+            return 0.0
+        while self._heap:
+            due, key = self._heap[0]
+            waiting = self._waiting.get(key)
+            if waiting is not None and waiting.due == due:
+                return max(0.0, due - now)
+            heapq.heappop(self._heap)
+        return None
+
+    def is_pending(self, key: str) -> bool:
+        """Whether a run of this session is under way or to come."""
+        return key in self._running or key in self._waiting or key in self._backlog
+
+    def is_running(self, key: str) -> bool:
+        """Whether a run of this session is under way."""
+        return key in self._running
+
+    def oldest_change(self) -> float | None:
+        """When the oldest change was noticed that no run has covered yet."""
+        waiting = (entry.first_change for entry in self._waiting.values())
+        running = (taken.since for taken in self._running.values())
+        times = [time for time in (*waiting, *running, *self._again.values()) if time is not None]
+        return min(times, default=None)
+
+    def counts(self, now: float) -> dict[str, int]:
+        """How many sessions are ``live`` (changed), ``backlog``, ``running``, ``delayed`` (due later)."""
+        live = sum(1 for entry in self._waiting.values() if entry.first_change is not None)
+        delayed = sum(1 for entry in self._waiting.values() if entry.due > now + self._max_delay)
+        return {
+            "live": live,
+            "backlog": len(self._backlog),
+            "running": len(self._running),
+            "delayed": delayed,
+        }
+
+    def idle(self) -> bool:
+        """Whether nothing runs, nothing changed and nothing is behind; rechecks may still be to come."""
+        changed = any(entry.first_change is not None for entry in self._waiting.values())
+        return not (self._running or self._backlog or changed)
+
+    def _wait(self, key: str, due: float, first_change: float, now: float) -> None:
+        due = max(due, self._cadence_ends(key), now)
+        self._waiting[key] = _Waiting(due, first_change)
+        heapq.heappush(self._heap, (due, key))
+        if len(self._heap) > 64 + 4 * len(self._waiting):  # mostly out of date
+            self._heap = [(entry.due, key) for key, entry in self._waiting.items()]
+            heapq.heapify(self._heap)
+
+    def _run(self, key: str, since: float | None, now: float) -> Taken:
+        taken = Taken(key, since)
+        self._running[key] = taken
+        if self._cadence > 0:
+            self._last_run[key] = now
+            self._last_run.move_to_end(key)
+            while self._last_run and next(iter(self._last_run.values())) <= now - self._cadence:
+                self._last_run.popitem(last=False)
+        return taken
+
+    def _cadence_ends(self, key: str) -> float:
+        return self._last_run.get(key, -math.inf) + self._cadence

@@ -1,0 +1,229 @@
+"""Cursors in the database: appended to a log at each commit, folded into the settled tables now and then.
+
+Nothing depends on when a fold happens: a reader asks the log first and the settled tables after it.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+import duckdb
+import pyarrow as pa
+
+from daemon.cursor import Cursor, Place, Signature, username_of
+
+_CURSOR_SCHEMA = pa.schema(
+    [
+        ("processor_name", pa.string()),
+        ("session_file", pa.string()),
+        ("session_hash", pa.int64()),
+        ("device", pa.uint64()),
+        ("inode", pa.uint64()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("ctime_ns", pa.int64()),
+        ("position", pa.int64()),
+        ("fingerprint", pa.string()),
+        ("place", pa.uint8()),
+        ("settled", pa.bool_()),
+        ("version", pa.int32()),
+        ("carry", pa.binary()),
+        ("lines", pa.int64()),
+        ("malformed_lines", pa.int64()),
+        ("items", pa.int64()),
+        ("file_hash", pa.string()),
+    ]
+)
+_LOG_SCHEMA = pa.schema(
+    [("seq", pa.int64()), ("username", pa.string()), ("processed_at", pa.timestamp("us")), *_CURSOR_SCHEMA]
+)
+_READ = ", ".join(_CURSOR_SCHEMA.names[3:])
+
+# Orders the log's entries of one session: only one commit per (processor, session) is ever under way, and a
+# log from before this process is folded before the first entry is made.
+_sequence = itertools.count(1)
+
+
+def next_sequence() -> int:
+    """A number larger than all before it."""
+    return next(_sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the cursor log."""
+
+    processor_name: str
+    session_key: str
+    cursor: Cursor
+    processed_at: datetime
+
+    def row(self) -> tuple[object, ...]:
+        """The entry as a row of the log."""
+        cursor = self.cursor
+        return (
+            next_sequence(),
+            username_of(self.session_key),
+            self.processed_at,
+            self.processor_name,
+            self.session_key,
+            session_hash(self.session_key),
+            *cursor.signature,
+            cursor.offset,
+            cursor.fingerprint,
+            int(cursor.place),
+            cursor.settled,
+            cursor.version,
+            cursor.carry,
+            cursor.lines,
+            cursor.malformed_lines,
+            cursor.items,
+            cursor.file_hash,
+        )
+
+
+def session_hash(key: str) -> int:
+    """A number that stands for a session key in look-ups; the key itself is compared too."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def append(conn: duckdb.DuckDBPyConnection, entries: Iterable[Entry]) -> None:
+    """Add entries to the log, inside the caller's transaction."""
+    columns = zip(*(entry.row() for entry in entries), strict=True)
+    insert(
+        conn,
+        "session_cursor_log",
+        pa.table([pa.array(column, kind) for column, kind in zip(columns, _LOG_SCHEMA.types, strict=True)], _LOG_SCHEMA),
+    )
+
+
+def insert(conn: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    """Append Arrow rows to a table, by the names of their columns."""
+    conn.register("_rows", rows)
+    try:
+        conn.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM _rows')
+    finally:
+        conn.unregister("_rows")
+
+
+def find(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> Cursor | None:
+    """The cursor of one session, or None if the processor has none for it."""
+    where = "session_hash = ? AND session_file = ? AND processor_name = ?"
+    values = [session_hash(key), key, processor]
+    rows = conn.execute(
+        f"SELECT {_READ} FROM session_cursor_log WHERE {where} ORDER BY seq DESC LIMIT 1", values
+    ).fetchall()
+    rows = rows or conn.execute(f"SELECT {_READ} FROM session_cursors WHERE {where}", values).fetchall()
+    if not rows:
+        return None
+    device, inode, size, mtime_ns, ctime_ns, offset, fingerprint, place, *rest = rows[0]
+    return Cursor(Signature(device, inode, size, mtime_ns, ctime_ns), offset, fingerprint, Place(place), *rest)
+
+
+def fold(conn: duckdb.DuckDBPyConnection) -> int:
+    """Move the log's latest entries into the settled tables, inside the caller's transaction; returns how many."""
+    latest = conn.sql(
+        "SELECT * FROM session_cursor_log"
+        " QUALIFY row_number() OVER (PARTITION BY processor_name, session_file ORDER BY seq DESC) = 1"
+    ).to_arrow_table()
+    if not latest.num_rows:
+        return 0
+    conn.register("_latest", latest)
+    try:
+        conn.execute("""
+            INSERT INTO session_processor_state BY NAME
+            SELECT processor_name, session_file, username, processed_at, file_hash,
+                least(items, 2147483647)::INTEGER AS items_extracted
+            FROM _latest
+            ON CONFLICT DO UPDATE SET username = excluded.username, processed_at = excluded.processed_at,
+                items_extracted = excluded.items_extracted, file_hash = excluded.file_hash""")
+        conn.execute("""
+            DELETE FROM session_cursors USING _latest AS latest
+            WHERE session_cursors.session_hash = latest.session_hash
+                AND session_cursors.session_file = latest.session_file
+                AND session_cursors.processor_name = latest.processor_name""")
+        conn.execute(
+            "INSERT INTO session_cursors BY NAME SELECT * EXCLUDE (seq, username, processed_at) FROM _latest"
+        )
+        conn.execute("DELETE FROM session_cursor_log")
+    finally:
+        conn.unregister("_latest")
+    return int(latest.num_rows)
+
+
+def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
+    """Drop cursors that another tool has made void by deleting or changing their state row, after a fold."""
+    conn.execute("""
+        DELETE FROM session_cursors WHERE rowid IN (
+            SELECT cursors.rowid FROM session_cursors AS cursors
+            ANTI JOIN session_processor_state USING (processor_name, session_file, file_hash))""")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a lane has to know of all its sessions at the start.
+
+    ``current``: hash of the signature for sessions that need no look, 0 for those that do.
+    ``foreign``: file hash of the sessions that have a state row but no cursor.
+    """
+
+    current: dict[str, int]
+    foreign: dict[str, str]
+
+
+def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known:
+    """The state of one processor's sessions, after :func:`reconcile`."""
+    found = conn.sql(
+        f"SELECT session_file, device, inode, size, mtime_ns, ctime_ns, settled AND version = {version:d} AS holds"
+        " FROM session_cursors WHERE processor_name = $name",
+        params={"name": processor},
+    ).to_arrow_table()
+    current: dict[str, int] = {}
+    for batch in found.to_batches(max_chunksize=65_536):  # keeps the peak of Python objects small
+        keys, *signature, holds = (column.to_pylist() for column in batch.columns)
+        hashes = map(hash, zip(*signature, strict=True))
+        current.update(zip(keys, (value if ok else 0 for value, ok in zip(hashes, holds, strict=True)), strict=True))
+    foreign = conn.execute(
+        "SELECT session_file, coalesce(file_hash, '') FROM session_processor_state AS state"
+        " ANTI JOIN session_cursors USING (processor_name, session_file) WHERE processor_name = ?",
+        [processor],
+    ).fetchall()
+    return Known(current, dict(foreign))
+
+
+def recent_runs(
+    conn: duckdb.DuckDBPyConnection, processor: str, now: datetime, seconds: float
+) -> list[tuple[str, float]]:
+    """Sessions that were processed in the last ``seconds``, with how long ago, oldest first."""
+    found = conn.execute(
+        "SELECT session_file, processed_at FROM session_processor_state"
+        " WHERE processor_name = ? AND processed_at BETWEEN ? AND ? ORDER BY processed_at",
+        [processor, now - timedelta(seconds=seconds), now],
+    )
+    return [(key, (now - at).total_seconds()) for key, at in found.fetchall()]
+
+
+def same_inode(
+    conn: duckdb.DuckDBPyConnection, signatures: Sequence[tuple[str, Signature]]
+) -> dict[str, list[str]]:
+    """For each key, the other known sessions that were last seen in the very inode that it has now, if any."""
+    wanted = pa.table(
+        {
+            "new_key": pa.array([key for key, _ in signatures], pa.string()),
+            "device": pa.array([signature.device for _, signature in signatures], pa.uint64()),
+            "inode": pa.array([signature.inode for _, signature in signatures], pa.uint64()),
+        }
+    )
+    conn.register("_wanted", wanted)
+    try:
+        return dict(
+            conn.execute("""
+            SELECT new_key, list(DISTINCT session_file) FROM _wanted
+            JOIN (SELECT session_file, device, inode FROM session_cursors
+                  UNION ALL SELECT session_file, device, inode FROM session_cursor_log) USING (device, inode)
+            WHERE session_file <> new_key GROUP BY new_key""").fetchall()
+        )
+    finally:
+        conn.unregister("_wanted")

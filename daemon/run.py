@@ -1,0 +1,244 @@
+"""One run: a look at a session, handed to one processor, becomes what has to be committed.
+
+No threads and no state here; the lanes and ``run_processor`` both work through this.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from daemon.commit import Commit
+from daemon.cursor import Cursor, Place, username_of
+from daemon.errors import ContractError
+from daemon.failures import forget
+from daemon.guard import GuardedConnection
+from daemon.positions import Entry, append
+from daemon.store import transaction
+from daemon.tables import ResultTable
+from daemon.transcript import Look, Transcripts
+from processors.contract import Batch, ProcessorResult
+from processors.registry import Registered
+
+
+ADOPTED = "adopted"
+"""In place of a fingerprint: another tool has processed this content, and left no carry to go on from."""
+
+
+class ProcessorFailedError(Exception):
+    """A processor's own code failed, or what it returned cannot be used; the cause is chained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One session that a processor has to be run on.
+
+    Attributes:
+        before: the cursor that the processor has for it, perhaps of another version.
+        recorded: the file hash that another tool recorded, where there is no cursor.
+        moved_from: the session's former key.
+
+    """
+
+    key: str
+    before: Cursor | None
+    recorded: str | None = None
+    moved_from: str | None = None
+
+    def valid(self, version: int) -> Cursor | None:
+        """The cursor, if the processor can go on from it."""
+        return self.before if self.before is not None and self.before.version == version else None
+
+    def recorded_hash(self) -> str | None:
+        """What another tool has processed, if nothing was processed here since."""
+        if self.before is not None and self.before.fingerprint == ADOPTED:
+            return self.before.file_hash
+        return self.recorded
+
+
+def content_of(spec: Registered, look: Look) -> str:
+    """What a run is about: a failure counts against exactly this."""
+    return f"{spec.version}:{look.fingerprint if spec.incremental else look.file_hash}"
+
+
+def run_incremental(
+    spec: Registered,
+    tables: Mapping[str, ResultTable],
+    job: Job,
+    look: Look,
+    at: datetime,
+) -> Commit:
+    """Run an incremental processor on the new lines of a look.
+
+    Raises:
+        ProcessorFailedError: nothing of it may be kept.
+
+    """
+    key, before = job.key, None if look.start == 0 else job.before
+    replaced = look.start == 0 and (job.before is not None or job.recorded is not None)
+    result, carry, malformed = ProcessorResult(), before.carry if before else None, 0
+    rows: dict[str, pa.RecordBatch] = {}
+    updates: dict[str, pa.RecordBatch] = {}
+    if look.lines or look.skipped:
+        with _processor_errors():
+            batch = Batch(
+                key,
+                look.lines,
+                is_first=before is None or before.lines + before.malformed_lines == 0,
+                carry=None if carry is None else msgspec.msgpack.decode(carry, type=spec.carry_type),
+                skipped_lines=look.skipped,
+                utf8=look.utf8,
+            )
+            result = _checked(spec, spec.processor.process(batch), tables)
+            malformed = batch.malformed_lines
+            carry = _encoded(spec, result.carry)
+            for name, table in tables.items():
+                if new := table.batch(result.rows.get(name, ()), key, batch.username, spec.version, at):
+                    rows[name] = new
+                if news := table.update_batch(result.updates.get(name, ()), key):
+                    updates[name] = news
+    lines, items = len(look.lines) + look.skipped - malformed, result.items_count
+    cursor = cursor_after(spec, look, before, carry=carry, lines=lines, malformed=malformed, items=items)
+    return Commit(
+        Entry(spec.name, key, cursor, at),
+        replaces=(key,) if replaced else (),
+        moved_from=job.moved_from,
+        rows=rows,
+        updates=updates,
+        lines=lines,
+        malformed=malformed,
+        items=items,
+    )
+
+
+def cursor_after(
+    spec: Registered,
+    look: Look,
+    before: Cursor | None,
+    *,
+    carry: bytes | None,
+    lines: int = 0,
+    malformed: int = 0,
+    items: int = 0,
+) -> Cursor:
+    """The cursor that a look leads to. ``before``: the cursor that it went on from, None for a fresh start."""
+    return Cursor(
+        signature=look.signature,
+        offset=look.offset,
+        fingerprint=look.fingerprint,
+        place=look.place,
+        settled=look.settled,
+        version=spec.version,
+        carry=carry,
+        lines=lines + (before.lines if before else 0),
+        malformed_lines=malformed + (before.malformed_lines if before else 0),
+        items=items + (before.items if before else 0),
+        file_hash=look.file_hash,
+    )
+
+
+def look_whole(transcripts: Transcripts, spec: Registered, key: str, before: Cursor | None) -> tuple[Look, Cursor]:
+    """Look at a session until its end, for a processor that reads it itself."""
+    first: Look | None = None
+    cursor = before
+    while True:
+        look = transcripts.look(key, cursor)
+        goes_on = None if look.start == 0 else cursor
+        cursor = cursor_after(spec, look, goes_on, carry=None, lines=len(look.lines), malformed=look.skipped)
+        first = first or look
+        if not look.more:
+            return replace(look, rewrite=first.rewrite, changed=first.changed or look.changed), cursor
+
+
+def run_whole(
+    spec: Registered,
+    conn: duckdb.DuckDBPyConnection,
+    root: Path,
+    job: Job,
+    cursor: Cursor,
+    at: datetime,
+    *,
+    heals: bool = False,
+    claim: Callable[[], None] = lambda: None,
+    odd_result: Callable[[str], None] = lambda _kind: None,
+) -> Commit:
+    """Run a whole-session processor; what it writes and the log's entry are one transaction on ``conn``.
+
+    Args:
+        cursor: where :func:`look_whole` has led.
+        heals: the processor had failed on this session before.
+        claim: called right before the commit; raises if the run does not count any more.
+        odd_result: told the type of a result that is none.
+
+    Raises:
+        ProcessorFailedError: nothing of it was kept.
+        duckdb.Error: it could not be committed, as where somebody else changed the same rows meanwhile.
+
+    """
+    # A processor may insert from its own variables, which DuckDB then has to look for behind the guard.
+    conn.execute("SET python_scan_all_frames = true")
+    with transaction(conn):
+        with _processor_errors():
+            guarded = GuardedConnection(conn)
+            result = spec.processor.process_session(root / job.key, username_of(job.key), job.key, guarded)
+        if not isinstance(result, ProcessorResult):
+            odd_result(type(result).__name__)
+            result = ProcessorResult()
+        with _processor_errors():
+            items = _count(result)
+        entry = Entry(spec.name, job.key, replace(cursor, items=items), at)
+        claim()
+        if heals:
+            forget(conn, spec.name, [job.key])
+        append(conn, [entry])
+    return Commit(entry, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
+
+
+def adopt(spec: Registered, look: Look, file_hash: str) -> Cursor:
+    """A cursor for a session that another tool has processed as it is: nothing to do until it changes.
+
+    Where it changes, it is processed from the start, because the other tool left no carry.
+    """
+    empty = Look(look.signature, 0, ADOPTED, Place.LINE_START, settled=True, file_hash=file_hash, start=0)
+    return cursor_after(spec, empty, None, carry=None)
+
+
+@contextmanager
+def _processor_errors() -> Iterator[None]:
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        # duckdb.FatalException means that the database is gone for everybody: not this processor's matter.
+        if isinstance(error, duckdb.FatalException):
+            raise
+        raise ProcessorFailedError from error
+
+
+def _checked(spec: Registered, result: object, tables: Mapping[str, ResultTable]) -> ProcessorResult:
+    if not isinstance(result, ProcessorResult):
+        raise ContractError(f"process() of {spec.name} returned {type(result).__name__}, not ProcessorResult")
+    if unknown := [name for name in (*result.rows, *result.updates) if name not in tables]:
+        raise ContractError(f"{spec.name} returned rows for a table that it does not declare: {unknown[0]!r}")
+    _count(result)
+    return result
+
+
+def _count(result: ProcessorResult) -> int:
+    if not isinstance(result.items_count, int) or result.items_count < 0:
+        raise ContractError(f"items_count is {type(result.items_count).__name__}; it has to be a number >= 0")
+    return int(result.items_count)
+
+
+def _encoded(spec: Registered, carry: Any) -> bytes | None:
+    if carry is None:
+        return None
+    try:
+        return msgspec.msgpack.encode(carry)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ContractError(f"the carry of {spec.name} cannot be encoded as MessagePack") from error

@@ -1,0 +1,167 @@
+"""One processor, once, over everything that is unprocessed, in the calling thread: no daemon needed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from daemon import positions
+from daemon.commit import apply, fold_all
+from daemon.config import DEFAULT_ROOT
+from daemon.cursor import Signature
+from daemon.errors import SessionError, describe
+from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
+from daemon.scan import scan
+from daemon.store import migrate, transaction
+from daemon.tables import ResultTable
+from daemon.transcript import Look, Transcripts
+from processors.registry import Registered, register
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What :func:`run_processor` returns. ``scanned`` = ``processed`` + ``skipped`` + ``errors``."""
+
+    processor: str
+    scanned: int = 0
+    processed: int = 0
+    skipped: int = 0
+    errors: int = 0
+    items_extracted: int = 0
+    errors_detail: list[dict[str, str]] = field(default_factory=list)
+
+
+def run_processor(
+    conn: duckdb.DuckDBPyConnection, processor: object, session_data_dir: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
+    """Run one processor over all sessions that it has not processed as they are.
+
+    Args:
+        conn: a connection to the database, not inside a transaction; its schema is made if it is missing.
+        processor: of either form, see :mod:`processors.contract`.
+        session_data_dir: the root; None: ``$SESSION_DATA_DIR``, else ``/data/user_sessions``.
+
+    Returns:
+        ``processor``; ``scanned``: sessions found new or changed; of these ``processed``, ``skipped`` (no
+        complete line yet, gone, or not readable) and ``errors`` (nothing kept, tried again at the next call);
+        ``items_extracted``; ``errors_detail``: a list of ``{"session_file", "error"}``.
+
+    Raises:
+        ProcessorError: ``processor`` fits neither form of the contract.
+        ContractError: one of its tables cannot be created.
+
+    """
+    spec = register(processor)
+    root = Path(os.path.abspath(session_data_dir or os.environ.get("SESSION_DATA_DIR") or DEFAULT_ROOT))  # noqa: PTH100
+    migrate(conn)
+    run = _Run(conn, spec, root)
+    if root.is_dir():
+        run.all()
+    counts = run.counts
+    return {name: getattr(counts, name) for name in _Counts.__slots__}
+
+
+class _Run:
+    """The state of one call."""
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, root: Path) -> None:
+        self._conn = conn
+        self._spec = spec
+        self._tables = {table.name: ResultTable(conn, table) for table in spec.tables}
+        self._transcripts = Transcripts(root)
+        self._origins: Mapping[str, Sequence[str]] = {}
+        self.counts = _Counts(spec.name)
+
+    def all(self) -> None:
+        """Every session that needs it, in the order of their names."""
+        every = {self._spec.name: self._tables}
+        fold_all(self._conn, every)
+        positions.reconcile(self._conn)
+        known = positions.load(self._conn, self._spec.name, self._spec.version)
+        found: list[tuple[str, Signature]] = []
+        scan(
+            str(self._transcripts.root),
+            lambda key, signature: known.current.get(key) != signature,
+            found.extend,
+            lambda _name, _reason: None,
+        )
+        new = [pair for pair in found if pair[0] not in known.current and pair[0] not in known.foreign]
+        self._origins = positions.same_inode(self._conn, new) if known.current and new else {}
+        for key, _ in sorted(found):
+            self._session(key, known.foreign.get(key))
+        fold_all(self._conn, every)
+
+    def _session(self, key: str, recorded: str | None) -> None:
+        counts = self.counts
+        try:
+            outcome, items = self._incremental(key, recorded) if self._spec.incremental else self._whole(key, recorded)
+        except SessionError:
+            outcome, items = "skipped", 0
+        except (ProcessorFailedError, duckdb.Error) as error:
+            outcome, items = "errors", 0
+            counts.errors_detail.append({"session_file": key, "error": describe(error.__cause__ or error)})
+        if outcome:
+            counts.scanned += 1
+            counts.items_extracted += items
+            setattr(counts, outcome, getattr(counts, outcome) + 1)
+
+    def _incremental(self, key: str, recorded: str | None) -> tuple[str, int]:
+        outcome, items = "", 0
+        while True:
+            job = self._job(key, recorded)
+            before = job.valid(self._spec.version)
+            look = self._transcripts.look(key, before)
+            if self._adopted(job, look) or not look.changed:
+                return outcome, items
+            commit = run_incremental(self._spec, self._tables, job, look, _utc_now())
+            apply(self._conn, {self._spec.name: self._tables}, [commit])
+            items += commit.items
+            if look.lines or look.skipped or look.rewrite:
+                outcome = "processed"
+            elif before is None or before.file_hash != look.file_hash:
+                outcome = outcome or "skipped"
+            if not look.more:
+                return outcome, items
+            recorded = None
+
+    def _whole(self, key: str, recorded: str | None) -> tuple[str, int]:
+        job = self._job(key, recorded)
+        before = job.valid(self._spec.version)
+        look, cursor = look_whole(self._transcripts, self._spec, key, before)
+        if self._adopted(job, look) or not look.changed:
+            return "", 0
+        if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
+            with transaction(self._conn):
+                positions.append(self._conn, [positions.Entry(self._spec.name, key, cursor, _utc_now())])
+            return "", 0
+        commit = run_whole(self._spec, self._conn, self._transcripts.root, job, cursor, _utc_now())
+        return "processed", commit.items
+
+    def _job(self, key: str, recorded: str | None) -> Job:
+        cursor = positions.find(self._conn, self._spec.name, key)
+        if cursor is None and recorded is None:
+            for old in self._origins.get(key, ()):
+                origin = positions.find(self._conn, self._spec.name, old)
+                gone = not self._transcripts.exists(old)
+                if gone and origin is not None and self._transcripts.continues(key, origin):
+                    return Job(key, None, moved_from=old)
+        return Job(key, cursor, recorded=recorded)
+
+    def _adopted(self, job: Job, look: Look) -> bool:
+        """Whether another tool has processed just this content; then that is taken over."""
+        recorded = job.recorded_hash()
+        if recorded is None or self._transcripts.digest(job.key, like=recorded) != recorded:
+            return False
+        if not look.recheck:
+            cursor = adopt(self._spec, look, recorded)
+            with transaction(self._conn):
+                positions.append(self._conn, [positions.Entry(self._spec.name, job.key, cursor, _utc_now())])
+        return True
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,200 @@
+"""The daemon: wires the parts, supervises them, and stops them in order.
+
+The main thread runs :meth:`Service.run`. It owns nothing but the loop: it waits on a pipe that signal handlers
+and the watcher write to, hands over what the watcher heard, and looks every second whether all parts are well.
+A part that died or is stuck ends the process with an error, so that the supervisor starts it anew: nothing is
+lost, because nothing is only in memory.
+"""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from daemon.config import Settings
+from daemon.engine import Engine
+from daemon.errors import describe, printable
+from daemon.events import Events
+from daemon.notify import notify, reloading
+from daemon.survey import Survey
+from daemon.watch import Watch
+from processors.registry import Registered
+
+TICK_SECONDS = 1.0
+STUCK_SECONDS = 120.0
+"""No commit takes this long; a writer that does has to be replaced with the process."""
+
+
+class WakePipe:
+    """Wakes the main loop from any thread and from signal handlers, which may not take locks."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def set(self) -> None:
+        """Wake it."""
+        try:
+            os.write(self._writer, b"\0")
+        except BlockingIOError:
+            pass  # full of wake-ups already
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it is set, at most ``timeout`` seconds, and clear it."""
+        if select.select([self._reader], [], [], timeout)[0]:
+            os.read(self._reader, 4096)
+
+    def close(self) -> None:
+        """Release the descriptors."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Service:
+    """The daemon over one root and one database.
+
+    Args:
+        settings: as loaded.
+        processors: what to run.
+        events: where it tells what happens.
+        reload: gives the new settings on SIGHUP; raises if they are wrong.
+
+    Raises (on creation):
+        StoreError: the database cannot be opened.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        processors: Sequence[Registered],
+        events: Events,
+        *,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._events = events
+        self._reload = reload
+        self._began = time.monotonic()
+        self.engine = Engine(settings, processors, events)
+        self._pipe = WakePipe()
+        self._watch = Watch(settings.root, self._pipe.set)
+        self.survey = Survey(
+            settings.root,
+            self._watch,
+            self.engine,
+            events,
+            scan_seconds=settings.scan_seconds,
+            fallback_seconds=settings.fallback_scan_seconds,
+            armed=self._on_armed,
+        )
+        self._stop_reason: str | None = None  # set by a signal handler or another thread, read by the loop
+        self._failed = False
+        self._hangup = False
+        self._armed_once = False
+        self._is_ready = False
+        self._ticked = 0.0
+
+    def stop(self, reason: str) -> None:
+        """Ask the daemon to stop; may be called from any thread and from a signal handler."""
+        self._stop_reason = self._stop_reason or reason
+        self._pipe.set()
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads. Main thread only."""
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            if number == signal.SIGHUP:
+                self._hangup = True
+                self._pipe.set()
+            else:
+                self.stop(signal.Signals(number).name)
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, on_signal)
+
+    def run(self) -> int:
+        """Run until stopped; returns the exit code: 0, or 1 if a part failed and a restart is wanted."""
+        self.engine.start()
+        self.survey.start()
+        try:
+            while self._stop_reason is None:
+                self._pipe.wait(TICK_SECONDS)
+                self._pass_on()
+                if time.monotonic() - self._ticked >= TICK_SECONDS:
+                    self._ticked = time.monotonic()
+                    self._tick()
+                if self._armed_once and not self._is_ready:
+                    self._ready()
+                if self._hangup:
+                    self._hangup = False
+                    self._do_reload()
+        finally:
+            self._shut_down()
+        return 1 if self._failed else 0
+
+    def _on_armed(self) -> None:
+        """In the scanner's thread: the watches are armed, or it is known that they cannot be."""
+        self._armed_once = True
+        self._pipe.set()
+
+    def _ready(self) -> None:
+        self._is_ready = True
+        sessions = max((lane.sessions() for lane in self.engine.lanes), default=0)
+        names = [lane.spec.name for lane in self.engine.lanes]
+        self._events.ready(sessions, names, time.monotonic() - self._began)
+        notify("READY=1", self._status())
+
+    def _pass_on(self) -> None:
+        heard = self._watch.take()
+        if heard.keys:
+            self.engine.changed(heard.keys)
+        if heard.folders:
+            self.survey.request_folders(heard.folders)
+        if heard.overflowed:
+            self._events.overflowed()
+            self.survey.request_rebuild()
+
+    def _tick(self) -> None:
+        self.engine.tick()
+        if doubt := self._watch.doubt():
+            self._events.watch_doubted(doubt)
+            self.survey.request_rebuild()
+        trouble = self.engine.stuck(STUCK_SECONDS)
+        if not self.survey.is_alive():
+            trouble = "the scanner has stopped"
+        if trouble is not None:
+            self._failed = True
+            self.stop(trouble)
+            return
+        notify("WATCHDOG=1", self._status())
+
+    def _status(self) -> str:
+        counts = [lane.counts() for lane in self.engine.lanes]
+        total = {name: sum(count[name] for count in counts) for name in ("backlog", "quarantined")}
+        lag = max((lane.lag() for lane in self.engine.lanes), default=0.0)
+        root = "" if Path(self._settings.root).is_dir() else f"waiting for {printable(self._settings.root)}; "
+        return f"STATUS={root}lag {lag:.1f} s, backlog {total['backlog']}, quarantine {total['quarantined']}"
+
+    def _do_reload(self) -> None:
+        reloading()
+        try:
+            if self._reload is not None:
+                new = self._reload()
+                changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
+                self.survey.retime(new.scan_seconds, new.fallback_scan_seconds)
+                self._settings = new
+                self._events.reloaded(changed)
+        except Exception as error:  # noqa: BLE001  # the old settings stay, and the operator is told why
+            self._events.reload_failed(describe(error))
+        notify("READY=1", self._status())
+
+    def _shut_down(self) -> None:
+        self._events.stopping(self._stop_reason or "an error")
+        notify("STOPPING=1")
+        self.survey.close(timeout=self._settings.stop_seconds)
+        clean = self.engine.close(self._settings.stop_seconds)
+        self._events.stopped(clean=clean)
+        self._pipe.close()

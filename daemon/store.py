@@ -1,0 +1,209 @@
+"""The database: opening it, its schema, and bringing older ones along.
+
+Settled tables hold one row per (processor, session) as of the last fold; the cursor log holds what was
+committed since. What counts is both together, and the log wins: see :mod:`daemon.positions`.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from daemon.errors import StoreError, StoreLockedError, printable
+
+SCHEMA_VERSION = 1
+
+_CURSOR_COLUMNS = """
+    processor_name VARCHAR NOT NULL,
+    session_file VARCHAR NOT NULL,
+    session_hash BIGINT NOT NULL,
+    device UBIGINT NOT NULL,
+    inode UBIGINT NOT NULL,
+    size BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL,
+    ctime_ns BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    place UTINYINT NOT NULL,
+    settled BOOLEAN NOT NULL,
+    version INTEGER NOT NULL,
+    carry BLOB,
+    lines BIGINT NOT NULL,
+    malformed_lines BIGINT NOT NULL,
+    items BIGINT NOT NULL,
+    file_hash VARCHAR NOT NULL"""
+
+# session_processor_state is read and written by other tools: six columns, in this order, no more.
+# session_hash, a number, makes looking up one session among a million 20 times quicker than its name does.
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS session_processor_state (
+    processor_name VARCHAR NOT NULL,
+    session_file VARCHAR NOT NULL,
+    username VARCHAR NOT NULL,
+    processed_at TIMESTAMP DEFAULT current_timestamp,
+    items_extracted INTEGER DEFAULT 0,
+    file_hash VARCHAR,
+    PRIMARY KEY (processor_name, session_file)
+);
+CREATE TABLE IF NOT EXISTS session_cursors ({_CURSOR_COLUMNS});
+CREATE TABLE IF NOT EXISTS session_cursor_log (
+    seq BIGINT NOT NULL,
+    username VARCHAR NOT NULL,
+    processed_at TIMESTAMP NOT NULL,{_CURSOR_COLUMNS}
+);
+CREATE TABLE IF NOT EXISTS session_failures (
+    processor_name VARCHAR NOT NULL,
+    session_file VARCHAR NOT NULL,
+    content VARCHAR NOT NULL,
+    device UBIGINT, inode UBIGINT, size BIGINT, mtime_ns BIGINT, ctime_ns BIGINT,
+    attempts INTEGER NOT NULL,
+    quarantined BOOLEAN NOT NULL,
+    error VARCHAR NOT NULL,
+    failed_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS sessiond_schema (version INTEGER NOT NULL);
+CREATE OR REPLACE VIEW session_positions AS
+    WITH latest AS (
+        SELECT * EXCLUDE (seq) FROM session_cursor_log
+        QUALIFY row_number() OVER (PARTITION BY processor_name, session_file ORDER BY seq DESC) = 1
+    )
+    SELECT * FROM latest
+    UNION ALL BY NAME
+    SELECT cursors.*, state.username, state.processed_at
+    FROM session_cursors AS cursors
+    JOIN session_processor_state AS state USING (processor_name, session_file, file_hash)
+    ANTI JOIN latest USING (processor_name, session_file);
+"""
+
+
+def open_database(
+    path: str | os.PathLike[str], *, memory_limit: str = "", threads: int = 0
+) -> duckdb.DuckDBPyConnection:
+    """A connection to the database file, which is created or migrated as needed.
+
+    Args:
+        path: the file; its folder is created if it is missing.
+        memory_limit, threads: of DuckDB, in its own notation; empty or 0: its defaults.
+
+    Raises:
+        StoreLockedError: another process has it open.
+        StoreError: it is no database, is damaged, or is from a newer version (it is left untouched then).
+
+    """
+    path = Path(path)
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    if threads:
+        config["threads"] = threads
+    with store_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists():
+            # Opening for writing may already change the file, so the version is read without.
+            with duckdb.connect(str(path), read_only=True) as reader:
+                _check_version(reader, str(path))
+        conn = duckdb.connect(str(path), config=config)
+        try:
+            migrate(conn)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def migrate(conn: duckdb.DuckDBPyConnection) -> None:
+    """Bring a database to this version's schema; changes nothing where it is there already.
+
+    A table ``session_extraction_state`` of an older tool becomes rows of the processor ``verification``.
+
+    Raises:
+        StoreError: the database is from a newer version.
+
+    """
+    _check_version(conn, "the database")
+    conn.execute("SET GLOBAL TimeZone = 'UTC'")
+    with transaction(conn):
+        conn.execute(_SCHEMA)
+        if _has_table(conn, "session_extraction_state"):
+            conn.execute("""
+                INSERT INTO session_processor_state
+                SELECT 'verification', session_file, username, processed_at, items_extracted, file_hash
+                FROM session_extraction_state
+                ON CONFLICT DO NOTHING""")
+            conn.execute("DROP TABLE session_extraction_state")
+        if not conn.execute("SELECT 1 FROM sessiond_schema").fetchall():
+            conn.execute("INSERT INTO sessiond_schema VALUES (?)", [SCHEMA_VERSION])
+
+
+def scalar(conn: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> Any:
+    """The first value of the first row, or None. Reads the result to its end, as DuckDB wants it."""
+    rows = conn.execute(query, list(parameters)).fetchall()
+    return rows[0][0] if rows else None
+
+
+@contextmanager
+def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Everything inside is committed, or nothing. Transactions do not nest."""
+    conn.begin()
+    try:
+        yield
+        conn.commit()
+    except BaseException:
+        try:
+            conn.rollback()
+        except duckdb.Error:
+            pass  # a failed commit has ended the transaction already
+        raise
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """DuckDB's errors on opening a file, as errors that say what to do."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _explained(error, path) from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot use the database {printable(path)}: {error.strerror}", "choose another file with --db"
+        ) from error
+
+
+def _explained(error: duckdb.Error, path: Path) -> StoreError:
+    text, shown = str(error), printable(path)
+    if held := re.search(r"held in (.+?)? ?\(PID (\d+)\)", text):
+        return StoreLockedError(
+            f"the database {shown} is in use by process {held[2]} ({printable(held[1] or 'unknown program')})",
+            "stop that process, or choose another file with --db",
+        )
+    if "lock on file" in text:
+        return StoreLockedError(f"the database {shown} is in use by another process", "stop that process")
+    if "not a valid DuckDB" in text:
+        return StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
+    if "version number" in text:
+        return StoreError(f"{shown} was written by another version of DuckDB", "upgrade the package duckdb")
+    first_line = printable(text.partition("\n")[0])
+    return StoreError(
+        f"cannot open the database {shown}: {first_line}",
+        "it was left as it is; move it and its .wal aside to start anew from the transcripts",
+    )
+
+
+def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
+    if not _has_table(conn, "sessiond_schema"):
+        return
+    found = scalar(conn, "SELECT max(version) FROM sessiond_schema")
+    if found is not None and found > SCHEMA_VERSION:
+        raise StoreError(
+            f"{printable(name)} has schema version {found}; this sessiond knows {SCHEMA_VERSION}",
+            "upgrade sessiond, or choose another file with --db; it was left untouched",
+        )
+
+
+def _has_table(conn: duckdb.DuckDBPyConnection, name: str) -> bool:
+    where = "table_name = ? AND database_name = current_database() AND schema_name = current_schema()"
+    return scalar(conn, f"SELECT 1 FROM duckdb_tables() WHERE {where}", name) is not None

@@ -1,0 +1,240 @@
+"""Keeping watch: the thread *scanner* arms the watcher, scans after it, and audits what the watcher reports.
+
+It owns the watcher's arming and the walks. It is woken by requests (a rebuild, a scan, new folders), by the time
+of the next full scan, and by the stop. If it dies, the service stops. Missing root: it waits for it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from daemon.cursor import Signature
+from daemon.engine import Engine
+from daemon.errors import describe, printable
+from daemon.events import Events
+from daemon.scan import Totals, scan
+from daemon.watch import Watch
+
+ROOT_POLL_SECONDS = 0.5
+GRACE_SECONDS = 1.0
+"""How long after a scan an event may still be on its way before its change counts as missed."""
+
+MAX_REFUSALS = 10_000
+
+
+class Survey:
+    """Arms, scans and audits. ``request_…`` may be called from any thread."""
+
+    def __init__(
+        self,
+        root: Path,
+        watch: Watch,
+        engine: Engine,
+        events: Events,
+        *,
+        scan_seconds: float,
+        fallback_seconds: float,
+        armed: Callable[[], None],
+    ) -> None:
+        self._root = str(root)
+        self._watch = watch
+        self._engine = engine
+        self._events = events
+        self._scan_seconds = scan_seconds
+        self._fallback_seconds = fallback_seconds
+        self._armed = armed
+        self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
+        self._wake = threading.Condition()  # guards the next four
+        self._stop = False
+        self._rebuild = True
+        self._full = True
+        self._folders: set[str] = set()
+        # The scanner's own:
+        self._trusted = False  # the watcher has been sound since before the last full scan
+        self._degraded: str | None = None
+        self._waiting = False
+        self._refusals: set[tuple[str, str]] = set()
+        # Read by others:
+        self.failure: BaseException | None = None
+        self.last_scan: Totals | None = None
+        self.scanned_at = 0.0
+        self.first_done = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def request_rebuild(self) -> None:
+        """The watcher may be deaf: arm it anew and scan everything."""
+        self._request(rebuild=True, full=True)
+
+    def request_scan(self) -> None:
+        """Scan everything as soon as possible."""
+        self._request(full=True)
+
+    def request_folders(self, folders: set[str]) -> None:
+        """Scan what is below these folders."""
+        with self._wake:
+            self._folders |= folders
+            self._wake.notify()
+
+    def retime(self, scan_seconds: float, fallback_seconds: float) -> None:
+        """Change how often it scans."""
+        with self._wake:
+            self._scan_seconds, self._fallback_seconds = scan_seconds, fallback_seconds
+            self._wake.notify()
+
+    def close(self, timeout: float) -> None:
+        """Stop, and stop watching."""
+        with self._wake:
+            self._stop = True
+            self._wake.notify()
+        self._thread.join(timeout)
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def overdue(self, seconds: float) -> bool:
+        """Whether the last full scan is that much older than it should be."""
+        return bool(self.scanned_at) and time.monotonic() - self.scanned_at > self._interval() + seconds
+
+    def _request(self, *, rebuild: bool = False, full: bool = False) -> None:
+        with self._wake:
+            self._rebuild |= rebuild
+            self._full |= full
+            self._wake.notify()
+
+    def _interval(self) -> float:
+        return self._fallback_seconds if self._degraded else self._scan_seconds
+
+    def _run(self) -> None:
+        try:
+            while self._next():
+                pass
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
+            self.failure = error
+            self._events.part_failed("scanner", describe(error))
+        finally:
+            self._watch.disarm()
+
+    def _next(self) -> bool:
+        with self._wake:
+            due = self.scanned_at + self._interval()
+            while not (self._stop or self._rebuild or self._full or self._folders):
+                if not self._wake.wait(max(0.0, due - time.monotonic())) and time.monotonic() >= due:
+                    self._full = True
+            if self._stop:
+                return False
+            rebuild, full, folders = self._rebuild, self._full, self._folders
+            self._rebuild, self._full, self._folders = False, False, set()
+        if not self._root_is_there():
+            return True
+        if rebuild:
+            self._arm()
+        if full:
+            self._scan_all()
+        else:
+            for folder in folders:
+                scan(self._root, self._engine.needs, self._engine.behind, self._refused, start=folder, stop=self._stopped)
+        return True
+
+    def _root_is_there(self) -> bool:
+        if os.path.isdir(self._root):  # noqa: PTH112
+            self._waiting = False
+            return True
+        if not self._waiting:
+            self._waiting = True
+            self._watch.disarm()
+            self._events.waiting_for_root(printable(self._root))
+            self._armed()
+        with self._wake:
+            self._rebuild = self._full = True
+            if not self._stop:
+                self._wake.wait_for(lambda: self._stop, ROOT_POLL_SECONDS)
+        return False
+
+    def _arm(self) -> None:
+        self._trusted = False
+        started = time.monotonic()
+        try:
+            watches = self._watch.arm()
+        except OSError as error:
+            self._degrade(f"the folders cannot be watched: {error.strerror}", _limit_hint())
+        else:
+            self._events.watch_armed(watches, time.monotonic() - started)
+            self._degraded = None
+            if kind := self._watch.remote_file_system():
+                self._degrade(
+                    f"the root is on {kind}, where changes by other hosts are not reported",
+                    "run sessiond on the host that the files are written on",
+                )
+        self._armed()
+
+    def _degrade(self, reason: str, hint: str) -> None:
+        if self._degraded != reason:
+            self._degraded = reason
+            self._events.watch_degraded(reason, hint, self._fallback_seconds)
+
+    def _scan_all(self) -> None:
+        started = time.monotonic()
+        auditing = self._trusted and self._watch.armed and not self._degraded
+        suspects: list[str] = []
+
+        def found(batch: Sequence[tuple[str, Signature]]) -> None:
+            if auditing:
+                suspects.extend(key for key, _ in batch)
+            self._engine.behind(batch)
+
+        self._watch.begin_audit()
+        totals = scan(self._root, self._engine.needs, found, self._refused, stop=self._stopped)
+        if suspects:
+            self._wait(GRACE_SECONDS)
+        heard = self._watch.end_audit()
+        if not totals.complete:
+            return
+        self.last_scan, self.scanned_at = totals, time.monotonic()
+        self._events.scanned(totals.files, totals.folders, totals.found, self.scanned_at - started)
+        self._check_watches(totals.folders)
+        missed = [key for key in suspects if key not in heard]
+        for key in missed:
+            self._events.missed(printable(key))
+        if missed:
+            self.request_rebuild()
+        self._trusted = self._watch.armed and not missed
+        self.first_done.set()
+
+    def _check_watches(self, folders: int) -> None:
+        """A watch that the kernel refused is not reported by anyone: count them."""
+        if not self._watch.armed or self._degraded:
+            return
+        watches = self._watch.watches()
+        if watches < folders:
+            # Folders may have come since they were watched; those are being added right now.
+            self._wait(GRACE_SECONDS)
+            watches = self._watch.watches()
+        if watches < folders:
+            self._degrade(f"only {watches} of {folders} folders are watched", _limit_hint())
+
+    def _wait(self, seconds: float) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._stop, seconds)
+
+    def _stopped(self) -> bool:
+        return self._stop
+
+    def _refused(self, name: str, reason: str) -> None:
+        """Say each only once, however often it is found."""
+        if (name, reason) not in self._refusals and len(self._refusals) < MAX_REFUSALS:
+            self._refusals.add((name, reason))
+            self._events.refused(printable(name), reason)
+
+
+def _limit_hint() -> str:
+    try:
+        limit = Path("/proc/sys/fs/inotify/max_user_watches").read_text(encoding="ascii").strip()
+    except OSError:
+        limit = "unknown"
+    return f"raise fs.inotify.max_user_watches (now {limit}) or max_user_instances with sysctl"

@@ -1,0 +1,373 @@
+"""From bytes to new lines: append or rewrite, complete lines, bounded memory. One read, hashed and split.
+
+The rules, in the order in which they apply to a file and a cursor:
+
+1. Equal signature and settled: nothing happened.
+2. The bytes before the cursor's offset have the cursor's fingerprint: an append, read on from there. While
+   a session is active its hasher stays in memory, and comparing a few bytes at the head and the tail of the
+   old part has to do; once it is quiet, the whole old part is checked (see ``Cursor.settled``).
+3. Anything else is a rewrite: read from the start.
+"""
+
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from blake3 import blake3
+
+from daemon.cursor import Cursor, Place, Signature, is_md5, named_hash
+from daemon.opening import open_session
+from processors.contract import is_utf8
+from processors.turns import load_object
+
+SAMPLE_BYTES = 64
+"""Compared at either end of the old part on an append; an append of one line is rarely under 1 KB."""
+
+RACY_NS = 2_000_000_000
+"""A file changed this recently may change again without its timestamps showing it: the coarsest clock of a
+file system in use ticks every two seconds (FAT); Linux file systems, every 1–10 ms."""
+
+BLOCK_BYTES = 1 << 20
+SHARED_BYTES = 1 << 20
+PREFIXES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a session gave.
+
+    Attributes:
+        lines: new complete lines; ``skipped`` more were over the limit. ``utf8``: all are known to be UTF-8.
+        start: where they begin; 0 on the first look and on a rewrite.
+        rewrite: what was processed before no longer holds.
+        more: the chunk was full; go on from ``offset`` at once.
+        recheck: look again when the session has been quiet for a while.
+        changed: there is something to commit, if only a new signature.
+
+    The rest are fields of the cursor that the look leads to.
+    """
+
+    signature: Signature
+    offset: int
+    fingerprint: str
+    place: Place
+    settled: bool
+    file_hash: str
+    start: int
+    lines: list[bytes] = field(default_factory=list)
+    skipped: int = 0
+    utf8: bool = True
+    rewrite: bool = False
+    more: bool = False
+    recheck: bool = False
+    changed: bool = True
+
+
+@dataclass(slots=True)
+class _Prefix:
+    """The part of a file that was read up to ``offset``: enough to go on hashing without reading it again.
+
+    ``clean``: it was read as a whole under ``signature`` with no change in sight.
+    """
+
+    signature: Signature
+    offset: int
+    hasher: blake3
+    fingerprint: str
+    head: bytes
+    tail: bytes
+    clean: bool
+
+
+@dataclass(slots=True)
+class _Active:
+    """What is kept of a session in memory. Its lock is held during a look: lanes share what one has read.
+
+    ``prefixes``: the latest few, for lanes at different offsets. ``shared``: the latest look, and from where.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    prefixes: list[_Prefix] = field(default_factory=list)
+    shared: tuple[tuple[object, ...], Look] | None = None
+
+
+class Transcripts:
+    """The session files below a root. Safe to call from any thread; looks at one session take turns.
+
+    Args:
+        root: the folder of the users' folders.
+        chunk_bytes: the most that one look returns, unless a single line is longer.
+        line_limit: a longer line is skipped, in bytes.
+        active_sessions: how many sessions' hashers are kept.
+        now_ns: the clock that the file system stamps files with.
+
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        chunk_bytes: int = 8 << 20,
+        line_limit: int = 64 << 20,
+        active_sessions: int = 1024,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.root = root
+        self.bytes_read = 0  # of content; approximate where two threads count at once
+        self.files_opened = 0
+        self._chunk_bytes = chunk_bytes
+        self._line_limit = line_limit
+        self._limit = active_sessions
+        self._now_ns = now_ns
+        self._active: OrderedDict[str, _Active] = OrderedDict()
+        self._lock = threading.Lock()  # guards _active
+
+    def look(self, key: str, cursor: Cursor | None) -> Look:
+        """What is new in a session since ``cursor``.
+
+        Raises:
+            SessionError: see :func:`daemon.opening.open_session`.
+
+        """
+        active = self._activate(key)
+        with active.lock, open_session(self.root, key) as (fd, signature):
+            self.files_opened += 1
+            racy = self._now_ns() - signature.ctime_ns < RACY_NS
+            if active.shared is not None:
+                place, look = active.shared
+                if place == _position(cursor) and look.signature == signature and (racy or not look.recheck):
+                    return look
+            look = self._look(fd, signature, cursor, active, racy=racy)
+            small = look.offset - look.start <= SHARED_BYTES
+            active.shared = (_position(cursor), look) if small else None
+            return look
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept of a session: the next look reads the whole file."""
+        with self._lock:
+            self._active.pop(key, None)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is anything of that name."""
+        return os.path.lexists(self.root / key)
+
+    def continues(self, key: str, cursor: Cursor) -> bool:
+        """Whether the file begins with exactly what ``cursor`` has seen, in the same inode: it was moved.
+
+        Raises:
+            SessionError: the file cannot be read.
+
+        """
+        with open_session(self.root, key) as (fd, signature):
+            same_file = signature[:2] == cursor.signature[:2] and signature.size >= cursor.offset > 0
+            return same_file and named_hash(self._hash(fd, cursor.offset)) == cursor.fingerprint
+
+    def digest(self, key: str, *, like: str) -> str:
+        """The hash of the whole file by the algorithm of another: a bare one of 32 digits is an MD5.
+
+        Raises:
+            SessionError: the file cannot be read.
+
+        """
+        with open_session(self.root, key) as (fd, signature):
+            if not is_md5(like):
+                return named_hash(self._hash(fd, signature.size))
+            md5 = hashlib.md5(usedforsecurity=False)
+            for block in self._blocks(fd, signature.size):
+                md5.update(block)
+            return md5.hexdigest()
+
+    def _activate(self, key: str) -> _Active:
+        with self._lock:
+            active = self._active.setdefault(key, _Active())
+            self._active.move_to_end(key)
+            while len(self._active) > self._limit:
+                self._active.popitem(last=False)
+            return active
+
+    def _look(
+        self, fd: int, signature: Signature, cursor: Cursor | None, active: _Active, *, racy: bool
+    ) -> Look:
+        start = _start(signature, clean=not racy)
+        if cursor is None:
+            return self._read(fd, signature, None, start, active)
+        if signature == cursor.signature and cursor.settled:
+            return _nothing(cursor)
+        prefix = self._prefix(fd, signature, cursor, active.prefixes, racy=racy)
+        return self._read(fd, signature, cursor, prefix or start, active)
+
+    def _prefix(
+        self, fd: int, signature: Signature, cursor: Cursor, known: list[_Prefix], *, racy: bool
+    ) -> _Prefix | None:
+        """The file's part before the cursor, if it is still what was processed."""
+        if signature.size < cursor.offset:
+            return None
+        for kept in known:
+            if (kept.offset, kept.fingerprint) != (cursor.offset, cursor.fingerprint):
+                continue
+            if kept.signature == signature and (kept.clean or racy):
+                return kept
+            appended = signature[:2] == kept.signature[:2] and signature.size > kept.signature.size
+            if appended and self._samples(fd, kept.offset) == (kept.head, kept.tail):
+                return replace(kept, clean=False)
+        hasher = self._hash(fd, cursor.offset)
+        if named_hash(hasher) != cursor.fingerprint:
+            return None
+        head, tail = self._samples(fd, cursor.offset)
+        return _Prefix(signature, cursor.offset, hasher, cursor.fingerprint, head, tail, clean=not racy)
+
+    def _read(
+        self, fd: int, signature: Signature, cursor: Cursor | None, prefix: _Prefix, active: _Active
+    ) -> Look:
+        rewrite = cursor is not None and prefix.offset < cursor.offset
+        place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
+        data, at_end = self._fill(fd, prefix.offset, place)
+        parsed = _split(data, place, at_end=at_end, line_limit=self._line_limit)
+        if parsed is None:  # the line whose object was taken without a newline went on: it was no object
+            return self._read(fd, signature, cursor, _start(signature, clean=prefix.clean), active)
+
+        used = data if parsed.used == len(data) else data[: parsed.used]
+        hasher = prefix.hasher.copy()
+        hasher.update(used)
+        fingerprint = named_hash(hasher) if used else prefix.fingerprint
+        file_hash = fingerprint
+        if parsed.used < len(data):
+            whole = hasher.copy()
+            whole.update(data[parsed.used :])
+            file_hash = named_hash(whole)
+        offset = prefix.offset + parsed.used
+        still = Signature.of(os.fstat(fd)) == signature
+        clean = prefix.clean and still
+        more = not at_end
+        head = prefix.head if len(prefix.head) == SAMPLE_BYTES else (prefix.head + used)[:SAMPLE_BYTES]
+        tail = (prefix.tail + used[-SAMPLE_BYTES:])[-SAMPLE_BYTES:]
+        reached = _Prefix(signature, offset, hasher, fingerprint, head, tail, clean)
+        active.prefixes = [reached, *(kept for kept in active.prefixes if kept.offset != offset)][:PREFIXES]
+        look = Look(
+            signature=signature,
+            offset=offset,
+            fingerprint=fingerprint,
+            place=parsed.place,
+            settled=clean and not more,
+            file_hash=file_hash,
+            start=prefix.offset,
+            lines=parsed.lines,
+            skipped=parsed.skipped,
+            utf8=is_utf8(used),
+            rewrite=rewrite,
+            more=more,
+            recheck=not clean and not more,
+        )
+        return replace(look, changed=False) if not look.lines and _position(cursor) == _position(look) else look
+
+    def _fill(self, fd: int, offset: int, place: Place) -> tuple[bytes, bool]:
+        """A chunk from ``offset`` on that holds at least one line's end, or the limit, or the file's end."""
+        data = self._pread(fd, self._chunk_bytes, offset)
+        wanted = self._chunk_bytes
+        while len(data) == wanted <= self._line_limit and place != Place.LONG_LINE and b"\n" not in data:
+            data += self._pread(fd, wanted, offset + wanted)
+            wanted *= 2
+        return data, len(data) < wanted
+
+    def _hash(self, fd: int, length: int) -> blake3:
+        hasher = blake3()
+        for block in self._blocks(fd, length):
+            hasher.update(block)
+        return hasher
+
+    def _blocks(self, fd: int, length: int) -> Iterator[bytes]:
+        position = 0
+        while position < length and (block := self._pread(fd, min(BLOCK_BYTES, length - position), position)):
+            position += len(block)
+            yield block
+
+    def _samples(self, fd: int, offset: int) -> tuple[bytes, bytes]:
+        length = min(SAMPLE_BYTES, offset)
+        return self._pread(fd, length, 0), self._pread(fd, length, offset - length)
+
+    def _pread(self, fd: int, length: int, offset: int) -> bytes:
+        data = os.pread(fd, length, offset)
+        if 0 < len(data) < length:  # a short read is not the end of the file
+            parts = [data]
+            while length > (got := sum(map(len, parts))) and (
+                part := os.pread(fd, length - got, offset + got)
+            ):
+                parts.append(part)
+            data = b"".join(parts)
+        self.bytes_read += len(data)
+        return data
+
+
+def _start(signature: Signature, *, clean: bool) -> _Prefix:
+    empty = blake3()
+    return _Prefix(signature, 0, empty, named_hash(empty), b"", b"", clean)
+
+
+def _position(at: Cursor | Look | None) -> tuple[object, ...]:
+    """What decides the result of a look at an unchanged file, and is worth a commit if it changed."""
+    if at is None:
+        return ()
+    return at.signature, at.offset, at.fingerprint, at.place, at.settled, at.file_hash
+
+
+def _nothing(cursor: Cursor) -> Look:
+    return Look(
+        signature=cursor.signature,
+        offset=cursor.offset,
+        fingerprint=cursor.fingerprint,
+        place=cursor.place,
+        settled=cursor.settled,
+        file_hash=cursor.file_hash,
+        start=cursor.offset,
+        changed=False,
+    )
+
+
+@dataclass(slots=True)
+class _Split:
+    """``used`` bytes became ``lines`` and ``skipped`` long lines; ``place`` is where that ends."""
+
+    lines: list[bytes]
+    skipped: int
+    used: int
+    place: Place
+
+
+def _split(data: bytes, place: Place, *, at_end: bool, line_limit: int) -> _Split | None:
+    """Complete lines of ``data``, which begins at ``place`` in a line.
+
+    Returns None if a line that was taken for complete without its newline turns out to be longer.
+    """
+    begin = 0
+    if place != Place.LINE_START:
+        end = data.find(b"\n")
+        rest = data if end < 0 else data[:end]
+        if place == Place.AFTER_TAIL and rest.strip(b" \t\r"):
+            return None
+        if end < 0:
+            return _Split([], 0, len(data) if place == Place.LONG_LINE else 0, place)
+        begin = end + 1
+    last = data.rfind(b"\n", begin)
+    lines = data[begin:last].split(b"\n") if last >= 0 else []
+    used = last + 1 if last >= 0 else begin
+    skipped = 0
+    if len(data) > line_limit:
+        kept = [line for line in lines if len(line) <= line_limit]
+        skipped, lines = len(lines) - len(kept), kept
+    tail = data[used:]
+    if len(tail) > line_limit:
+        return _Split(lines, skipped + 1, len(data), Place.LONG_LINE)
+    if at_end and tail and _is_whole(tail):
+        lines.append(tail)
+        return _Split(lines, skipped, len(data), Place.AFTER_TAIL)
+    return _Split(lines, skipped, used, Place.LINE_START)
+
+
+def _is_whole(tail: bytes) -> bool:
+    """Whether a line without its newline is a whole object already; no proper prefix of one is."""
+    return tail.rstrip(b" \t\r").endswith(b"}") and is_utf8(tail) and load_object(tail) is not None

@@ -1,0 +1,215 @@
+"""The watcher: watchdog's observer, with what is known to go wrong with it supervised.
+
+Three threads of watchdog: one reads the kernel's events, one pairs moves, one calls the handler, which does
+nothing but add to a set. The set is emptied by the service's main loop, which ``wake`` wakes. ``arm`` and
+``disarm`` are called by the scanner's thread only.
+"""
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.inotify import InotifyObserver
+
+from daemon.opening import key_of
+
+# Our own reads must not come back as events; folders must, or a moved-in folder stays deaf.
+_FILTER: list[type[FileSystemEvent]] = [
+    FileModifiedEvent,
+    FileAttribEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+
+REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"})
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was reported since the last time: keys of sessions, and folders that are new in their place."""
+
+    keys: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    overflowed: bool = False
+
+
+class Watch(FileSystemEventHandler):
+    """Watches a folder with all that is below it."""
+
+    def __init__(self, root: Path, wake: Callable[[], None]) -> None:
+        self._root = str(root)
+        self._wake = wake
+        self._lock = threading.Lock()  # guards the next three
+        self._heard = Heard()
+        self._before: set[str] = set()
+        self._audit: set[str] | None = None
+        self._observer: InotifyObserver | None = None
+        self._identity: tuple[int, int] | None = None
+        self._trouble: str | None = None
+        self._ear = _Ear(self)
+
+    def arm(self) -> int:
+        """Watch the root as it is now; returns the number of watches.
+
+        Raises:
+            OSError: the root is missing or unreadable, or the kernel's limits are reached.
+
+        """
+        self.disarm()
+        self._trouble = None
+        status = os.stat(self._root)  # noqa: PTH116
+        # Its text for a race between mkdir and watching is 90 KB long, and nothing is wrong.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
+        logger = logging.getLogger("watchdog")
+        logger.propagate = False
+        logger.addHandler(self._ear)
+        observer = InotifyObserver()
+        try:
+            observer.schedule(self, self._root, recursive=True, event_filter=_FILTER)
+            observer.start()
+        except BaseException:
+            self._stop(observer)
+            raise
+        self._observer = observer
+        self._identity = (status.st_dev, status.st_ino)
+        return self.watches()
+
+    def disarm(self) -> None:
+        """Watch nothing."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            self._stop(observer)
+        logging.getLogger("watchdog").removeHandler(self._ear)
+
+    @staticmethod
+    def _stop(observer: InotifyObserver) -> None:
+        if observer.is_alive():
+            observer.stop()
+            observer.join()
+        else:
+            observer.on_thread_stop()  # it could not start, or died: its helpers still run
+
+    @property
+    def armed(self) -> bool:
+        """Whether there is an observer, whatever its state."""
+        return self._observer is not None
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Called by watchdog's thread for each event. It must not raise: that would kill the thread."""
+        with self._lock:
+            quiet = not (self._heard.keys or self._heard.folders)
+            for path in (event.src_path, event.dest_path):
+                name = os.fsdecode(path)
+                if event.is_directory:
+                    if name:
+                        self._heard.folders.add(name)
+                elif (key := key_of(self._root, name)) is not None:
+                    self._heard.keys.add(key)
+                    if self._audit is not None:
+                        self._audit.add(key)
+            noisy = bool(self._heard.keys or self._heard.folders)
+        if quiet and noisy:
+            self._wake()
+
+    def take(self) -> Heard:
+        """What was reported since the last call."""
+        with self._lock:
+            heard, self._heard = self._heard, Heard()
+            self._before = heard.keys
+            return heard
+
+    def begin_audit(self) -> None:
+        """From now on keep what is reported, for :meth:`end_audit`."""
+        with self._lock:
+            self._audit = self._heard.keys | self._before
+
+    def end_audit(self) -> set[str]:
+        """The keys that were reported since :meth:`begin_audit`, and those just before it."""
+        with self._lock:
+            audit, self._audit = self._audit or set(), None
+            return audit
+
+    def overflow(self) -> None:
+        """The kernel has dropped events."""
+        with self._lock:
+            self._heard.overflowed = True
+        self._wake()
+
+    def doubt(self) -> str | None:
+        """Why the watcher may be deaf, or None. Cheap: call it about every second."""
+        observer = self._observer
+        if observer is None:
+            return None
+        threads = [observer, *observer.emitters, observer._inotify_fd]  # noqa: SLF001  # no public way to it
+        if not observer.emitters or not all(thread.is_alive() for thread in threads):
+            return "a thread of the watcher is dead"
+        try:
+            status = os.stat(self._root)  # noqa: PTH116
+        except OSError as error:
+            return f"the root cannot be reached: {error.strerror}"
+        if (status.st_dev, status.st_ino) != self._identity:
+            return "the root was replaced"
+        return self._trouble
+
+    def troubled(self, reason: str) -> None:
+        """Watchdog has logged an error: it may be deaf in part."""
+        self._trouble = reason
+        self._wake()
+
+    def watches(self) -> int:
+        """How many folders the kernel watches for us, by the kernel's own account."""
+        observer = self._observer
+        if observer is None:
+            return 0
+        fd = observer._inotify_fd._inotify_fd  # noqa: SLF001  # watchdog's own count misses what failed
+        try:
+            with Path(f"/proc/self/fdinfo/{fd}").open(encoding="ascii") as lines:
+                return sum(line.startswith("inotify ") for line in lines)
+        except OSError:
+            return 0
+
+    def remote_file_system(self) -> str | None:
+        """The kind of file system the root is on, if changes made by other hosts are not reported there."""
+        best, kind = "", ""
+        try:
+            with Path("/proc/self/mounts").open(encoding="utf-8", errors="surrogateescape") as mounts:
+                for mount in mounts:
+                    _, folder, name, *_ = mount.split(" ")
+                    folder = folder.replace("\\040", " ")
+                    inside = self._root == folder or self._root.startswith(folder.rstrip("/") + "/")
+                    if inside and len(folder) >= len(best):
+                        best, kind = folder, name
+        except OSError:
+            return None
+        return kind if kind in REMOTE_FILE_SYSTEMS or kind.startswith("fuse.") else None
+
+
+class _Ear(logging.Handler):
+    """Hears watchdog's log: the only place where it says that events were lost."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(logging.WARNING)
+        self._watch = watch
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on as what it means."""
+        if "overflow" in str(record.msg):
+            self._watch.overflow()
+        elif record.levelno >= logging.ERROR:
+            self._watch.troubled("the watcher reported an error")

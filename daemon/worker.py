@@ -1,0 +1,267 @@
+"""The threads of a lane: each takes a session, runs the processor on what is new, and hands over the outcome.
+
+A thread *lane-<processor>-<n>* owns a database connection (to read cursors; whole-session processors write
+through it) and a slot for its note of the run in flight. It waits on the lane's condition and ends when the
+lane is closed. A thread that dies is replaced by :meth:`Workers.tick`. A run over its budget is abandoned: a
+thread cannot be killed, so another one takes its place and whatever it still returns is dropped.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import duckdb
+
+from daemon.commit import Commit
+from daemon.errors import SessionBusyError, SessionError, SessionGoneError, SessionRefusedError, StoreError, describe, printable
+from daemon.inflight import Note, Notes, Slot
+from daemon.lane import About, Lane
+from daemon.pending import Taken
+from daemon.positions import Entry
+from daemon.run import (
+    Job,
+    ProcessorFailedError,
+    adopt,
+    content_of,
+    look_whole,
+    run_incremental,
+    run_whole,
+)
+from daemon.tables import ResultTable
+from daemon.transcript import Look
+
+MAX_ABANDONED = 4
+"""Threads that may hang in a processor before it is not run any more until the daemon restarts."""
+
+
+class _AbandonedError(Exception):
+    """The run does not count any more."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One thread; everything but the slot is guarded by the lane's condition."""
+
+    slot: Slot
+    thread: threading.Thread | None = None
+    taken: Taken | None = None
+    about: About | None = None
+    began: float = 0.0
+    stale: bool = False
+
+
+class Workers:
+    """The workers of one lane."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        tables: Mapping[str, ResultTable],
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        notes: Notes,
+    ) -> None:
+        self._lane = lane
+        self._spec = lane.spec
+        self._tables = tables
+        self._connect = connect
+        self._notes = notes
+        self._workers: list[_Worker] = []  # guarded by the lane's condition, like the rest
+        self._slots = 0
+        self._hanging = 0
+        self.paused = False
+
+    def start(self) -> None:
+        """Start the threads. A whole-session processor has one: it writes, and two could be in conflict."""
+        with self._lane.wake:
+            for _ in range(self._lane.settings.workers if self._spec.incremental else 1):
+                self._add()
+
+    def tick(self) -> None:
+        """Abandon runs over their budget and replace dead threads; call this about every second."""
+        with self._lane.wake:
+            now = self._lane.clock()
+            for worker in list(self._workers):
+                if worker.thread is not None and not worker.thread.is_alive():
+                    self._replace(worker, "its thread died")
+                elif worker.taken is not None and now - worker.began > self._spec.budget_seconds:
+                    self._hanging += 1
+                    self._lane.events.abandoned(
+                        self._spec.name, printable(worker.taken.key), seconds=now - worker.began
+                    )
+                    self._replace(worker, "it took longer than its budget")
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing new and wait for what runs. Returns whether all of it ended in time."""
+        deadline = time.monotonic() + timeout
+        with self._lane.wake:
+            self._lane.closed = True
+            self._lane.wake.notify_all()
+            workers = list(self._workers)
+        for worker in workers:
+            if worker.thread is not None:
+                worker.thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lane.wake:
+            for worker in workers:
+                worker.stale = worker.taken is not None
+            return not self._hanging and not any(worker.stale for worker in workers)
+
+    def _add(self) -> None:
+        self._slots += 1
+        worker = _Worker(self._notes.slot(self._spec.name, self._slots))
+        name = f"lane-{self._spec.name}-{self._slots}"
+        worker.thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
+        self._workers.append(worker)
+        worker.thread.start()
+
+    def _replace(self, worker: _Worker, reason: str) -> None:
+        self._workers.remove(worker)
+        worker.stale = True
+        if worker.taken is not None:
+            # Handing over the failure may have to wait for the writer; the caller may not.
+            args = (worker.taken, worker.about, reason)
+            threading.Thread(target=self._lane.fail, args=args, name="abandon", daemon=True).start()
+        if self._hanging >= MAX_ABANDONED:
+            self.paused = True
+            self._lane.events.lane_paused(self._spec.name, f"{self._hanging} of its runs hang")
+        elif not self._lane.closed:
+            self._add()
+
+    def _work(self, worker: _Worker) -> None:
+        with self._connect() as conn:
+            while (taken := self._take(worker)) is not None:
+                try:
+                    self._run(worker, taken, conn)
+                except (_AbandonedError, StoreError):
+                    break  # its run was given up; or the writer has stopped, and the service knows
+        worker.slot.close()
+        with self._lane.wake:
+            self._hanging -= worker.stale and worker.taken is not None
+
+    def _take(self, worker: _Worker) -> Taken | None:
+        with self._lane.wake:
+            while not (self._lane.closed or self.paused or worker.stale):
+                taken = self._lane.take()
+                if taken is not None:
+                    worker.taken, worker.about, worker.began = taken, None, self._lane.clock()
+                    return taken
+                self._lane.wake.wait(self._lane.next_due())
+            return None
+
+    def _release(self, worker: _Worker) -> None:
+        """The run has its outcome: from here on it cannot be abandoned."""
+        with self._lane.wake:
+            if worker.stale:
+                raise _AbandonedError
+            worker.taken = None
+
+    def _run(self, worker: _Worker, taken: Taken, conn: duckdb.DuckDBPyConnection) -> None:
+        lane = self._lane
+        try:
+            job = lane.job(taken.key, conn)
+            if self._spec.incremental:
+                self._run_incremental(worker, taken, job)
+            else:
+                self._run_whole(worker, taken, job, conn)
+        except SessionBusyError:
+            self._release(worker)
+            lane.busy(taken)
+        except SessionGoneError as error:
+            self._release(worker)
+            lane.gone(taken, error)
+        except SessionRefusedError as error:
+            self._release(worker)
+            lane.refuse(taken, error)
+        except (SessionError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            self._release(worker)
+            lane.unreadable(taken, error)
+        except (ProcessorFailedError, duckdb.Error) as error:
+            self._release(worker)
+            lane.fail(taken, worker.about, describe(error.__cause__ or error))
+
+    def _run_incremental(self, worker: _Worker, taken: Taken, job: Job) -> None:
+        look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
+        if self._needs_run(worker, taken, job, look):
+            with self._in_flight(worker, taken.key):
+                commit = run_incremental(self._spec, self._tables, job, look, _utc_now())
+            self._release(worker)
+            self._tell(job, look)
+            self._lane.submit(taken, look, replace(commit, heals=self._lane.has_failed(taken.key)))
+
+    def _run_whole(
+        self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection
+    ) -> None:
+        before = job.valid(self._spec.version)
+        look, cursor = look_whole(self._lane.transcripts, self._spec, taken.key, before)
+        if not self._needs_run(worker, taken, job, look):
+            return
+        if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
+            self._release(worker)
+            entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), _utc_now())
+            self._lane.submit(taken, look, Commit(entry))
+            return
+        with self._in_flight(worker, taken.key):
+            commit = run_whole(
+                self._spec,
+                conn,
+                self._lane.transcripts.root,
+                job,
+                cursor,
+                _utc_now(),
+                heals=self._lane.has_failed(taken.key),
+                claim=lambda: self._release(worker),
+                odd_result=lambda kind: self._lane.events.odd_result(self._spec.name, kind),
+            )
+        self._tell(job, look)
+        self._lane.own_commit(taken, look, commit)
+
+    def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
+        """Whether the processor has to see this; otherwise the run is ended here."""
+        about = About(content_of(self._spec, look), look.signature)
+        with self._lane.wake:
+            worker.about = about
+        if not look.changed:
+            self._release(worker)
+            self._lane.settled(taken, look)
+            return False
+        if self._lane.is_quarantined(taken.key, about.content):
+            self._release(worker)
+            self._lane.settled(taken, replace(look, recheck=False))
+            return False
+        recorded = job.recorded_hash()
+        if recorded is not None and not look.recheck:
+            if self._lane.transcripts.digest(taken.key, like=recorded) == recorded:
+                self._release(worker)
+                entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), _utc_now())
+                self._lane.submit(taken, replace(look, more=False), Commit(entry))
+                return False
+        return True
+
+    def _in_flight(self, worker: _Worker, key: str) -> "_InFlight":
+        assert worker.about is not None
+        return _InFlight(worker.slot, Note(self._spec.name, key, worker.about.content))
+
+    def _tell(self, job: Job, look: Look) -> None:
+        if look.rewrite:
+            self._lane.events.rewritten(self._spec.name, printable(job.key))
+        if job.moved_from is not None:
+            self._lane.events.moved(self._spec.name, printable(job.key), printable(job.moved_from))
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """Keeps the note of a run while it is under way."""
+
+    slot: Slot
+    note: Note
+
+    def __enter__(self) -> None:
+        self.slot.begin(self.note)
+
+    def __exit__(self, *_error: object) -> None:
+        self.slot.end()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,17 @@
+"""What an author of a processor needs; nothing here imports from the daemon.
+
+    from processors import Batch, IncrementalProcessor, ProcessorResult, Table
+"""
+
+from processors.contract import Batch, IncrementalProcessor, ProcessorResult, SessionProcessor, Table
+from processors.turns import Turn, parse_jsonl
+
+__all__ = [
+    "Batch",
+    "IncrementalProcessor",
+    "ProcessorResult",
+    "SessionProcessor",
+    "Table",
+    "Turn",
+    "parse_jsonl",
+]

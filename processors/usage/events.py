@@ -1,0 +1,123 @@
+"""Events: a tool call, a sub-agent, an MCP call or a slash command, as one row each."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from processors.contract import Table
+from processors.turns import Block, Turn
+
+EVENTS = Table(
+    "usage_events",
+    {
+        "session_id": "VARCHAR",
+        "event_uuid": "VARCHAR",
+        "parent_uuid": "VARCHAR",
+        "event_type": "VARCHAR",
+        "tool_name": "VARCHAR",
+        "tool_use_id": "VARCHAR",
+        "skill_name": "VARCHAR",
+        "subagent_type": "VARCHAR",
+        "command_name": "VARCHAR",
+        "plugin": "VARCHAR",
+        "mcp_server": "VARCHAR",
+        "mcp_tool": "VARCHAR",
+        "is_error": "BOOLEAN",
+        "is_sidechain": "BOOLEAN",
+        "model": "VARCHAR",
+        "cwd": "VARCHAR",
+        "git_branch": "VARCHAR",
+        "client_version": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+        "finished_at": "TIMESTAMP",
+        "duration_ms": "BIGINT",
+    },
+    key=("occurred_at", "tool_use_id"),
+)
+"""``is_error``, ``finished_at`` and ``duration_ms`` are NULL until the call's result is in the transcript.
+Rows are in the order of time, so that the update which brings them finds its row by ``occurred_at``."""
+
+# What a person types as /x is recorded as <command-name>/x</command-name>, the slash optional.
+_COMMAND = re.compile(r"<command-name>\s*/?([^<\s][^<]*?)\s*</command-name>")
+SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
+
+
+@dataclass(slots=True)
+class Event:
+    """One row of :data:`EVENTS`, its fields in the table's order; times are microseconds since 1970."""
+
+    session_id: str | None
+    event_uuid: str | None
+    parent_uuid: str | None
+    event_type: str
+    tool_name: str | None = None
+    tool_use_id: str | None = None
+    skill_name: str | None = None
+    subagent_type: str | None = None
+    command_name: str | None = None
+    plugin: str | None = None
+    mcp_server: str | None = None
+    mcp_tool: str | None = None
+    is_error: bool | None = None
+    is_sidechain: bool = False
+    model: str | None = None
+    cwd: str | None = None
+    git_branch: str | None = None
+    client_version: str | None = None
+    occurred_at: int | None = None
+    finished_at: int | None = None
+    duration_ms: int | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """The event as a row of the table."""
+        return tuple(getattr(self, column) for column in EVENTS.columns)
+
+
+def _event(turn: Turn, event_type: str, now: int | None) -> Event:
+    return Event(
+        turn.session_id,
+        turn.uuid,
+        turn.parent_uuid,
+        event_type,
+        is_sidechain=bool(turn.is_sidechain),
+        model=None if turn.message is None else turn.message.model,
+        cwd=turn.cwd,
+        git_branch=turn.git_branch,
+        client_version=turn.version,
+        occurred_at=now,
+    )
+
+
+def tool_event(turn: Turn, block: Block, now: int | None) -> Event:
+    """The event of a ``tool_use`` block of an assistant's line."""
+    event = _event(turn, "tool_use", now)
+    event.tool_name, event.tool_use_id = block.name, block.id
+    name = block.name or ""
+    if name.startswith("mcp__"):
+        event.event_type = "mcp_call"
+        server, _, tool = name.removeprefix("mcp__").partition("__")
+        event.mcp_server, event.mcp_tool = server, tool
+    elif name in SUBAGENT_TOOLS:
+        event.event_type = "subagent"
+        event.subagent_type = block.input.subagent_type if block.input else None
+        event.plugin = _plugin(event.subagent_type)
+    elif name == "Skill" and block.input:
+        event.skill_name = block.input.skill or block.input.name
+        event.plugin = _plugin(event.skill_name)
+    return event
+
+
+def command_events(turn: Turn, texts: Iterable[str], now: int | None) -> Iterator[Event]:
+    """One event for each slash command in the texts of a user's line."""
+    for text in texts:
+        if "<command-name>" not in text:
+            continue
+        for name in _COMMAND.findall(text):
+            event = _event(turn, "slash_command", now)
+            event.command_name, event.plugin = name, _plugin(name)
+            yield event
+
+
+def _plugin(name: str | None) -> str | None:
+    plugin, colon, _ = (name or "").partition(":")
+    return plugin if colon else None

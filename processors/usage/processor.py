@@ -1,0 +1,160 @@
+"""The fold itself: lines in, rows of three tables out."""
+
+from processors.contract import Batch, ProcessorResult, Table
+from processors.turns import Block, Turn
+from processors.usage.events import EVENTS, Event, command_events, tool_event
+from processors.usage.summary import SUMMARY, Summary, micros, tokens
+
+MESSAGES = Table(
+    "usage_messages",
+    {
+        "session_id": "VARCHAR",
+        "message_id": "VARCHAR",
+        "request_id": "VARCHAR",
+        "model": "VARCHAR",
+        "is_sidechain": "BOOLEAN",
+        "is_api_error": "BOOLEAN",
+        "service_tier": "VARCHAR",
+        "speed": "VARCHAR",
+        "input_tokens": "BIGINT",
+        "output_tokens": "BIGINT",
+        "cache_creation_5m_tokens": "BIGINT",
+        "cache_creation_1h_tokens": "BIGINT",
+        "cache_read_tokens": "BIGINT",
+        "stop_reason": "VARCHAR",
+        "occurred_at": "TIMESTAMP",
+    },
+)
+
+MAX_OPEN_CALLS = 10_000
+"""Calls of one session that still wait for their result; beyond that the oldest is given up."""
+
+
+class UsageProcessor:
+    """Counts what was used. Each table's rows follow from the session's lines alone."""
+
+    name = "usage"
+    version = 1
+    cadence_minutes = 0
+    tables = (EVENTS, MESSAGES, SUMMARY)
+    carry_type = Summary
+
+    def process(self, batch: Batch) -> ProcessorResult:
+        """Rows for the new lines; a result that comes later than its call becomes an update of its row."""
+        summary: Summary = batch.carry or Summary()
+        fold = _Fold(summary)
+        for turn in batch.turns():
+            fold.add(turn)
+        summary.lines += fold.lines
+        summary.malformed_lines += batch.malformed_lines
+        return ProcessorResult(
+            items_count=len(fold.events) + len(fold.messages),
+            rows={
+                EVENTS.name: _columns(EVENTS, [event.row() for event in fold.events]),
+                MESSAGES.name: _columns(MESSAGES, fold.messages),
+                SUMMARY.name: [summary.row()],
+            },
+            updates={EVENTS.name: fold.settled},
+            carry=summary,
+        )
+
+
+def _columns(table: Table, rows: list[tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    return dict(zip(table.columns, zip(*rows, strict=True), strict=True)) if rows else {}
+
+
+class _Fold:
+    """What one batch adds to a session's summary, and its new rows."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.lines = 0
+        self.events: list[Event] = []
+        self.messages: list[tuple[object, ...]] = []
+        self.settled: list[dict[str, object]] = []
+        self._new_calls: dict[str, Event] = {}
+
+    def add(self, turn: Turn) -> None:
+        self.lines += 1
+        now = micros(turn.timestamp)
+        self.summary.see(turn, now)
+        if turn.message is None:
+            return
+        if turn.type == "assistant":
+            self._assistant(turn, now)
+        elif turn.type == "user":
+            self._user(turn, now)
+
+    def _assistant(self, turn: Turn, now: int | None) -> None:
+        message = turn.message
+        assert message is not None
+        self.summary.see_response(turn, message)
+        if isinstance(message.content, list):
+            for block in message.content:
+                if block.type == "tool_use":
+                    self._call(tool_event(turn, block, now))
+        if message.usage is None:
+            return
+        counts = tokens(message.usage)
+        self.messages.append(
+            (
+                turn.session_id,
+                message.id,
+                turn.request_id,
+                message.model,
+                bool(turn.is_sidechain),
+                bool(turn.is_api_error_message),
+                message.usage.service_tier,
+                message.usage.speed,
+                counts.input,
+                counts.output,
+                counts.cache_5m,
+                counts.cache_1h,
+                counts.cache_read,
+                message.stop_reason,
+                now,
+            )
+        )
+
+    def _call(self, event: Event) -> None:
+        self.events.append(event)
+        self.summary.see_event(event)
+        if event.tool_use_id is not None:
+            self._new_calls[event.tool_use_id] = event
+            self.summary.open_calls[event.tool_use_id] = event.occurred_at
+            if len(self.summary.open_calls) > MAX_OPEN_CALLS:
+                del self.summary.open_calls[next(iter(self.summary.open_calls))]
+
+    def _user(self, turn: Turn, now: int | None) -> None:
+        message = turn.message
+        assert message is not None
+        if isinstance(message.content, str):
+            texts = [message.content]
+        else:
+            blocks = message.content or []
+            texts = [block.text for block in blocks if block.type == "text" and block.text is not None]
+            for block in blocks:
+                if block.type == "tool_result" and block.tool_use_id is not None:
+                    self._result(block.tool_use_id, block, now)
+        for event in command_events(turn, texts, now):
+            self.events.append(event)
+            self.summary.see_event(event)
+
+    def _result(self, tool_use_id: str, block: Block, now: int | None) -> None:
+        if tool_use_id not in self.summary.open_calls:
+            return
+        called_at = self.summary.open_calls.pop(tool_use_id)
+        self.summary.tool_errors += bool(block.is_error)
+        duration = None if now is None or called_at is None else max(0, now - called_at) // 1000
+        if (event := self._new_calls.get(tool_use_id)) is not None:
+            event.is_error, event.finished_at, event.duration_ms = bool(block.is_error), now, duration
+            return
+        self.settled.append(
+            {
+                "occurred_at": called_at,
+                "tool_use_id": tool_use_id,
+                "is_error": bool(block.is_error),
+                "finished_at": now,
+                "duration_ms": duration,
+            }
+        )
