@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
+
 from daemon import positions
 from daemon.commit import Committer, fold_all
 from daemon.config import Settings
@@ -112,6 +114,10 @@ class Engine:
             remember(self._conn, crashed)
         return failures
 
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A further connection to the database, for one thread; to be closed before the engine is."""
+        return self._conn.cursor()
+
     def start(self) -> None:
         """Start the writer and the workers."""
         self.committer.start()
@@ -163,6 +169,12 @@ class Engine:
         """Whether everything that is known to have changed is committed."""
         return all(
             lane.idle() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True)
+        )
+
+    def drained(self) -> bool:
+        """Whether everything that was behind had its turn, failed or not."""
+        return all(
+            lane.drained() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True)
         )
 
     def stuck(self, seconds: float) -> str | None:

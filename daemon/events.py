@@ -92,14 +92,24 @@ class Events:
     # Runs
 
     def processed(
-        self, processor: str, session: str, *, lines: int, malformed: int, items: int, size: int, seconds: float
+        self,
+        processor: str,
+        session: str,
+        *,
+        complete: bool,
+        lines: int,
+        malformed: int,
+        items: int,
+        size: int,
+        seconds: float,
     ) -> None:
-        """A run is committed. ``size``: bytes; ``seconds``: from the change, or the run's begin, to the commit."""
+        """A run is committed. ``complete``: up to the file's end. ``size``: bytes. ``seconds``: since the change."""
         self._tell(
             "debug",
             "processed",
             processor=processor,
             session_file=session,
+            sessions=int(complete),
             lines=lines,
             malformed=malformed,
             items=items,
@@ -185,9 +195,11 @@ class Events:
 
 
 class Counters:
-    """A listener that counts events and adds up some of their fields, ``<event>.<field>``."""
+    """A listener that counts events and adds up some of their fields: ``<event>.<field>``, and by processor
+    ``<event>.<processor>.<field>``.
+    """
 
-    SUMMED = ("lines", "malformed", "items", "bytes", "runs", "rows")
+    SUMMED = ("sessions", "lines", "malformed", "items", "bytes", "runs", "rows")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards both
@@ -201,6 +213,8 @@ class Counters:
             for name in self.SUMMED:
                 if isinstance(value := fields.get(name), int):
                     self._counts[f"{event}.{name}"] += value
+                    if processor := fields.get("processor"):
+                        self._counts[f"{event}.{processor}.{name}"] += value
             if level in {"warning", "error"}:
                 detail = ", ".join(f"{name}={value}" for name, value in fields.items())
                 self._troubles.append(f"{event}: {detail}")

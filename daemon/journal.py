@@ -16,19 +16,20 @@ JOURNAL_SOCKET = "/run/systemd/journal/socket"
 _FIELDS = {"session_file": "SESSION_FILE", "processor": "PROCESSOR"}
 
 
-def listener(level: Level, stream: IO[str] | None = None) -> Listener:
+def listener(level: Level, *, as_json: bool = False, stream: IO[str] | None = None) -> Listener:
     """A listener that writes events of at least ``level`` to where this process's log belongs.
 
     Args:
         level: the least level that is written.
-        stream: where console lines go; standard error if None.
+        as_json: JSON lines on a terminal, too.
+        stream: where the lines go; standard error if None.
 
     """
     stream = stream or sys.stderr
     if _is_journal(stream):
         return _Journald(level)
     renderer: Any = structlog.processors.JSONRenderer()
-    if stream.isatty():
+    if stream.isatty() and not as_json:
         renderer = structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
     logger = structlog.wrap_logger(
         structlog.WriteLogger(stream),

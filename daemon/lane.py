@@ -207,6 +207,7 @@ class Lane:
         self.events.processed(
             self.spec.name,
             printable(key),
+            complete=not look.more,
             lines=commit.lines,
             malformed=commit.malformed,
             items=commit.items,
@@ -298,6 +299,16 @@ class Lane:
         """Whether everything that is known to have changed is committed or in quarantine."""
         with self.wake:
             return self._pending.idle() and all(failure.quarantined for failure in self._failures.values())
+
+    def drained(self) -> bool:
+        """Whether everything that was behind had its turn; what failed may be waiting for another."""
+        with self.wake:
+            return self._pending.idle()
+
+    def failed(self) -> list[Failure]:
+        """The sessions that failed, in quarantine or not."""
+        with self.wake:
+            return list(self._failures.values())
 
     def counts(self) -> dict[str, int]:
         """Sessions by what they wait for: see :meth:`Pending.counts`; and ``retrying``, ``quarantined``."""

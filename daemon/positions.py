@@ -153,6 +153,19 @@ def fold(conn: duckdb.DuckDBPyConnection) -> int:
     return int(latest.num_rows)
 
 
+def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None) -> list[tuple[str, str]]:
+    """Have a processor start anew on one session (None: on all); returns (processor, session) of each.
+
+    Inside the caller's transaction. Version 0 is no processor's, so the next look begins at the start.
+    """
+    fold(conn)
+    return conn.execute(
+        "UPDATE session_cursors SET version = 0, settled = false WHERE processor_name = ?"
+        " AND session_file = coalesce(?, session_file) RETURNING processor_name, session_file",
+        [processor, key],
+    ).fetchall()
+
+
 def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
     """Drop cursors that another tool has made void by deleting or changing their state row, after a fold."""
     conn.execute("""

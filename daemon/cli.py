@@ -1,0 +1,273 @@
+"""The command line: what it takes, what it prints, and how it exits.
+
+Exit codes: 0 all is well; 1 it ran, and something failed that is named; 2 it could not run.
+Data goes to standard output (with ``--json``, nothing else does); logs, progress and errors to standard error.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from daemon.config import Settings, load
+from daemon.demo import run_demo
+from daemon.errors import ConfigError, SessiondError, printable
+from daemon.events import Events
+from daemon.failures import requeue as requeue_failures
+from daemon.journal import listener
+from daemon.once import scan_once
+from daemon.positions import invalidate
+from daemon.service import Service
+from daemon.store import open_database, transaction
+from processors.registry import Registered
+from processors.registry import load as load_processors
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Session transcripts of Claude Code into DuckDB: every complete line exactly once, a moment after it "
+    "was written.\n\nA root is a folder of users' folders with *.jsonl files in them, such as "
+    "/data/user_sessions or ~/.claude/projects.",
+)
+
+Root = Annotated[Path | None, typer.Argument(metavar="[ROOT]", help="Folder of the users' folders.", show_default=False)]
+RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="The same as the argument ROOT.")]
+Db = Annotated[Path | None, typer.Option("--db", metavar="FILE", help="The DuckDB file.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
+Processors = Annotated[
+    list[str] | None, typer.Option("--processor", "-p", metavar="NAME", help="Only this one; may be repeated.")
+]
+
+
+def main() -> None:
+    """Entry point: runs the command line and turns errors into one line each."""
+    try:
+        app()
+    except SessiondError as error:
+        print(f"sessiond: {error}", file=sys.stderr)  # noqa: T201  # the one place where errors are printed
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has had enough; without this, Python would complain about it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _settings(root: Path | None, option: Path | None, db: Path | None, config: Path | None, **more: Any) -> Settings:
+    if root is not None and option is not None and root != option:
+        raise ConfigError(f"two roots: {printable(root)} and {printable(option)}", "give one of them")
+    return load({"root": root or option, "db": db} | more, config)[0]
+
+
+def _chosen(settings: Settings, events: Events) -> list[Registered]:
+    processors, errors = load_processors(settings.processors)
+    for error in errors:
+        events.processor_unusable(printable(error))
+    if not processors:
+        raise ConfigError("there is no processor to run", "; ".join(printable(error) for error in errors))
+    return processors
+
+
+@app.command()
+def run(
+    root: Root = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    processor: Processors = None,
+    log_level: LogLevel = None,
+    json_output: Json = False,
+) -> None:
+    """Run the daemon in the foreground until SIGTERM or Ctrl-C.
+
+    It processes what is there, then each change a moment after it was written. SIGHUP reads the
+    configuration again. The log goes to standard error: readable on a terminal, JSON lines elsewhere,
+    to the journal under systemd.
+    """
+    flags = {"root": root or root_option, "db": db, "processors": processor or None, "log_level": log_level}
+    settings = _settings(root, root_option, db, config, processors=processor or None, log_level=log_level)
+    events = Events(listener(settings.log_level, as_json=json_output))
+    events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
+    service = Service(
+        settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0]
+    )
+    service.handle_signals()
+    sys.exit(service.run())
+
+
+@app.command()
+def scan(
+    root: Root = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    processor: Processors = None,
+    json_output: Json = False,
+) -> None:
+    """Process everything that is there once, then exit.
+
+    Exits with 1 if a session failed, and names it. A failed session is tried again by the next scan.
+    """
+    settings = _settings(root, root_option, db, config, processors=processor or None)
+    log = listener("warning", as_json=json_output)
+    outcome = scan_once(settings, _chosen(settings, Events(log)), log, progress=not json_output)
+    rows = [list(row.values()) for row in outcome["processors"]]
+    _show(outcome, json_output, ["processor", "sessions", "lines", "malformed", "items", "failed"], rows)
+    if not json_output:
+        Console(stderr=True).print(
+            f"{outcome['files']:,} session files, {outcome['bytes'] / 1e6:,.1f} MB, in {outcome['seconds']:.1f} s"
+        )
+    for failure in outcome["failed"]:
+        print(f"sessiond: {failure['session_file']}: {failure['error']}", file=sys.stderr)  # noqa: T201
+    sys.exit(1 if outcome["failed"] else 0)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(help="How long it runs.", min=2, max=600)] = 12,
+    json_output: Json = False,
+) -> None:
+    """See it work: made-up sessions are written live to a temporary folder, and rows arrive.
+
+    Leaves nothing behind.
+    """
+    outcome = run_demo(seconds, live=not json_output)
+    if json_output:
+        _show(outcome, json_output, [], [])
+
+
+@app.command()
+def processors(
+    root: Root = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    json_output: Json = False,
+) -> None:
+    """List the processors that are registered, and what is wrong with those that cannot be used."""
+    settings = _settings(root, root_option, db, config)
+    found, errors = load_processors(settings.processors)
+    rows = [
+        {
+            "name": spec.name,
+            "version": spec.version,
+            "form": "incremental" if spec.incremental else "whole-session",
+            "cadence_minutes": spec.cadence_seconds / 60,
+            "tables": [table.name for table in spec.tables],
+            "source": spec.source,
+        }
+        for spec in found
+    ]
+    shown = [[*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source] for row, spec in zip(rows, found, strict=True)]
+    _show({"processors": rows, "errors": [str(error) for error in errors]}, json_output, list(rows[0]) if rows else [], shown)
+    for error in errors:
+        print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
+    sys.exit(1 if errors else 0)
+
+
+@app.command()
+def requeue(
+    processor: Annotated[str | None, typer.Argument(help="Only of this processor.", show_default=False)] = None,
+    session: Annotated[str | None, typer.Option("--session", metavar="KEY", help="Only this session.")] = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    json_output: Json = False,
+) -> None:
+    """Give quarantined sessions a new chance: the next run of the daemon, or scan, tries them again."""
+
+    def work(conn: Any) -> list[tuple[str, str]]:
+        return requeue_failures(conn, processor, session)
+
+    _change_state(_settings(None, root_option, db, config), work, json_output)
+
+
+@app.command()
+def reprocess(
+    processor: Annotated[str, typer.Argument(help="The processor whose rows are made anew.")],
+    session: Annotated[str | None, typer.Option("--session", metavar="KEY", help="Only this session.")] = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    json_output: Json = False,
+) -> None:
+    """Have sessions processed from the start: the next run of the daemon, or scan, replaces their rows.
+
+    Sessions whose files are gone keep the rows that they have.
+    """
+    names = [spec.name for spec in load_processors()[0]]
+    if processor not in names:
+        raise ConfigError(f"there is no processor {printable(processor)}", f"there are: {', '.join(names)}")
+
+    def work(conn: Any) -> list[tuple[str, str]]:
+        return invalidate(conn, processor, session)
+
+    settings = _settings(None, root_option, db, config)
+    if not _change_state(settings, work, json_output) and session is not None:
+        raise ConfigError(f"{processor} has not processed a session {printable(session)}", "a key is like alice/x.jsonl")
+
+
+@app.command(name="check-config")
+def check_config(
+    root: Root = None,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
+    json_output: Json = False,
+) -> None:
+    """Check the settings and show the effective ones, with where each is from.
+
+    Flags go before the environment (SESSIOND_<NAME>, and SESSION_DATA_DIR for the root), before the file
+    (--config, SESSIOND_CONFIG, /etc/sessiond/config.toml or ~/.config/sessiond/config.toml), before defaults.
+    """
+    if root is not None and root_option is not None and root != root_option:
+        raise ConfigError("two roots", "give one of them")
+    settings, sources = load({"root": root or root_option, "db": db}, config)
+    values = settings.model_dump(mode="json")
+    rows = [
+        [name, json.dumps(value), sources[name], Settings.model_fields[name].description or ""]
+        for name, value in values.items()
+    ]
+    data = {name: {"value": value, "source": sources[name]} for name, value in values.items()}
+    _show(data, json_output, ["setting", "value", "from", "what it is"], rows)
+
+
+def _change_state(
+    settings: Settings, work: Callable[[Any], list[tuple[str, str]]], json_output: bool
+) -> list[tuple[str, str]]:
+    with open_database(settings.db) as conn:
+        with transaction(conn):
+            done = work(conn)
+    rows = [[name, printable(key)] for name, key in sorted(done)]
+    data = [{"processor": name, "session_file": key} for name, key in sorted(done)]
+    _show(data, json_output, ["processor", "session"], rows)
+    return done
+
+
+def _show(data: Any, json_output: bool, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Data as JSON, or as a table on a terminal and tab-separated lines elsewhere."""
+    if json_output:
+        print(json.dumps(data, indent=2))  # noqa: T201
+        return
+    if not sys.stdout.isatty():
+        for row in [columns, *rows]:
+            print("\t".join(printable(value) for value in row))  # noqa: T201
+        return
+    grid = Grid(*columns)
+    for row in rows:
+        grid.add_row(*(f"{value:,}" if isinstance(value, int) else printable(value) for value in row))
+    Console().print(grid, markup=False)
+
+
+if __name__ == "__main__":
+    main()
