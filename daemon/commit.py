@@ -6,6 +6,7 @@ If the database cannot be written (disk full), it keeps what it has and tries ag
 invalidated or the thread dies, ``failure`` is set and the service stops, to be started anew.
 """
 
+import itertools
 import queue
 import threading
 import time
@@ -13,19 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
-import pyarrow as pa
 
-from daemon.errors import StoreError, describe, printable
+from daemon.errors import ContractError, StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
 from daemon.positions import Entry, append, fold, next_sequence
 from daemon.store import transaction
-from daemon.tables import ResultTable
+from daemon.tables import ResultTable, Row, Updates
 
-QUEUE_RUNS = 64
+QUEUE_RUNS = 256
 GROUP_RUNS = 256
-GROUP_BYTES = 4 << 20
-"""A group is closed at this many bytes of rows: about 30 ms of writing, so that an append does not wait long."""
+LINGER_SECONDS = 0.1
+GROUP_ROWS = 4_000
+"""A group is closed at this many rows: about 30 ms of writing, so that an append does not wait long."""
 
 FOLD_ENTRIES = 20_000
 FOLD_IDLE_SECONDS = 1.0
@@ -52,17 +53,17 @@ class Commit:
     entry: Entry
     replaces: tuple[str, ...] = ()
     moved_from: str | None = None
-    rows: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
-    updates: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    updates: Mapping[str, Updates] = field(default_factory=dict)
     heals: bool = False
     lines: int = 0
     malformed: int = 0
     items: int = 0
 
     @property
-    def nbytes(self) -> int:
-        """Size of the rows in memory."""
-        return sum(batch.nbytes for batch in self.rows.values())
+    def size(self) -> int:
+        """How many rows there are in all tables."""
+        return sum(map(len, self.rows.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,14 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused."""
+    """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused.
+
+    ``urgent``: somebody waits for it; else it is backlog.
+    """
 
     item: Commit | FailureNote
     done: Done
+    urgent: bool
 
 
 def apply(
@@ -88,6 +93,9 @@ def apply(
     Args:
         tables: result tables by processor and name.
         commits: at most one per processor and session.
+
+    Raises:
+        ContractError: a row does not fit its table.
 
     """
     with transaction(conn):
@@ -108,12 +116,9 @@ def _apply_one(
     for name, table in tables.items():
         if replaced or moved:
             table.delete(conn, [*replaced, *moved])
-        for commit in commits:
-            if (update := commit.updates.get(name)) is not None:
-                table.update(conn, update)
-        batches = [batch for commit in commits if (batch := commit.rows.get(name)) is not None]
-        if batches:
-            table.append(conn, batches, seq)
+        table.update(conn, [commit.updates[name] for commit in commits if name in commit.updates])
+        if rows := list(itertools.chain.from_iterable(commit.rows.get(name, ()) for commit in commits)):
+            table.append(conn, rows, seq)
     for key in moved:
         for state in ("session_cursor_log", "session_cursors", "session_processor_state"):
             conn.execute(f"DELETE FROM {state} WHERE processor_name = ? AND session_file = ?", [processor, key])
@@ -159,8 +164,10 @@ class Committer:
         """Begin to write."""
         self._thread.start()
 
-    def submit(self, item: Commit | FailureNote, done: Done = lambda _error: None) -> None:
-        """Queue an item, waiting while the queue is full.
+    def submit(
+        self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False
+    ) -> None:
+        """Queue an item, waiting while the queue is full; backlog, if not ``urgent``, may wait for company.
 
         Raises:
             StoreError: the writer is dead.
@@ -170,7 +177,7 @@ class Committer:
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
             try:
-                self._queue.put(_Queued(item, done), timeout=0.5)
+                self._queue.put(_Queued(item, done, urgent), timeout=0.5)
             except queue.Full:
                 continue
             return
@@ -212,19 +219,22 @@ class Committer:
             self._events.part_failed("writer", self._shown(error))
 
     def _gather(self) -> list[_Queued]:
+        """What is queued; backlog waits a moment for more of it, as a commit costs much and a row little."""
         queued: list[_Queued] = []
         size = 0
+        wait = FOLD_IDLE_SECONDS if self._unfolded else None
+        until = 0.0
         try:
-            entry = self._queue.get(timeout=FOLD_IDLE_SECONDS if self._unfolded else None)
-            while True:
+            while len(queued) < GROUP_RUNS and size < GROUP_ROWS:
+                entry = self._queue.get(timeout=wait) if wait is None or wait > 0 else self._queue.get_nowait()
                 if entry is None:
                     self._unfolded += 1
-                else:
-                    queued.append(entry)
-                    size += entry.item.nbytes if isinstance(entry.item, Commit) else 0
-                if len(queued) >= GROUP_RUNS or size >= GROUP_BYTES:
-                    break
-                entry = self._queue.get_nowait()
+                    wait = 0.0
+                    continue
+                until = until or time.monotonic() + LINGER_SECONDS
+                wait = 0.0 if entry.urgent or wait == 0.0 else max(0.0, until - time.monotonic())
+                queued.append(entry)
+                size += entry.item.size if isinstance(entry.item, Commit) else 0
         except queue.Empty:
             pass
         return queued
@@ -244,7 +254,7 @@ class Committer:
         commits = [commit for commit, _ in group]
         try:
             self._retried(lambda: apply(self._conn, self._tables, commits))
-        except duckdb.Error as error:
+        except (ContractError, duckdb.Error) as error:
             if len(group) == 1:
                 group[0][1](error)
                 return
@@ -252,7 +262,7 @@ class Committer:
                 self._commit([pair])
             return
         self._unfolded += len(commits)
-        rows = sum(batch.num_rows for commit in commits for batch in commit.rows.values())
+        rows = sum(commit.size for commit in commits)
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
             done(None)

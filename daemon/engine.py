@@ -4,6 +4,7 @@ Watching and scanning feed it (:mod:`daemon.service`), ``sessiond scan`` feeds i
 ``behind`` may be called from any thread.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,6 +29,11 @@ from daemon.worker import Workers
 from processors.registry import Registered
 
 
+SWITCH_SECONDS = 0.0005
+"""A thread that waits for the interpreter gets it after this long. A commit gives it away and takes it back some
+twenty times; with Python's 5 ms, that would cost an append 100 ms while a worker is busy with backlog."""
+
+
 class Engine:
     """Processes sessions with a set of processors into one database.
 
@@ -46,7 +52,10 @@ class Engine:
     ) -> None:
         self.events = events
         self.transcripts = Transcripts(
-            settings.root, chunk_bytes=settings.chunk_bytes, line_limit=settings.line_limit_bytes
+            settings.root,
+            chunk_bytes=settings.chunk_bytes,
+            line_limit=settings.line_limit_bytes,
+            lanes=len(processors),
         )
         self._conn = open_database(
             settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads
@@ -120,6 +129,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the writer and the workers."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.committer.start()
         for workers in self._workers:
             workers.start()

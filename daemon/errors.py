@@ -64,9 +64,12 @@ def printable(text: object) -> str:
     Names of files come from users of the host; they may hold newlines, escape sequences and bytes that
     are no UTF-8.
     """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode("ascii")
-        for char in str(text)
+        for char in shown
     )
 
 

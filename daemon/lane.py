@@ -187,7 +187,11 @@ class Lane:
             StoreError: the writer has stopped.
 
         """
-        self._committer.submit(commit, lambda error: self.committed(taken, look, commit, error))
+        self._committer.submit(
+            commit,
+            lambda error: self.committed(taken, look, commit, error),
+            urgent=taken.since is not None or look.more,
+        )
 
     def committed(self, taken: Taken, look: Look, commit: Commit, error: BaseException | None = None) -> None:
         """The run is durable, or could not be written through its own fault."""

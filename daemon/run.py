@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from daemon.commit import Commit
 from daemon.cursor import Cursor, Place, username_of
@@ -21,7 +20,7 @@ from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.positions import Entry, append
 from daemon.store import transaction
-from daemon.tables import ResultTable
+from daemon.tables import ResultTable, Row, Updates
 from daemon.transcript import Look, Transcripts
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
@@ -83,27 +82,28 @@ def run_incremental(
     key, before = job.key, None if look.start == 0 else job.before
     replaced = look.start == 0 and (job.before is not None or job.recorded is not None)
     result, carry, malformed = ProcessorResult(), before.carry if before else None, 0
-    rows: dict[str, pa.RecordBatch] = {}
-    updates: dict[str, pa.RecordBatch] = {}
-    if look.lines or look.skipped:
+    rows: dict[str, list[Row]] = {}
+    updates: dict[str, Updates] = {}
+    lines = 0
+    if look.data or look.skipped:
         with _processor_errors():
             batch = Batch(
                 key,
-                look.lines,
+                look.data,
                 is_first=before is None or before.lines + before.malformed_lines == 0,
                 carry=None if carry is None else msgspec.msgpack.decode(carry, type=spec.carry_type),
                 skipped_lines=look.skipped,
                 utf8=look.utf8,
             )
             result = _checked(spec, spec.processor.process(batch), tables)
-            malformed = batch.malformed_lines
+            lines, malformed = batch.well_formed_lines, batch.malformed_lines
             carry = _encoded(spec, result.carry)
             for name, table in tables.items():
-                if new := table.batch(result.rows.get(name, ()), key, batch.username, spec.version, at):
+                if new := table.rows(result.rows.get(name, ()), key, batch.username, spec.version, at):
                     rows[name] = new
-                if news := table.update_batch(result.updates.get(name, ()), key):
+                if news := table.updates(result.updates.get(name, ()), key):
                     updates[name] = news
-    lines, items = len(look.lines) + look.skipped - malformed, result.items_count
+    items = result.items_count
     cursor = cursor_after(spec, look, before, carry=carry, lines=lines, malformed=malformed, items=items)
     return Commit(
         Entry(spec.name, key, cursor, at),
@@ -150,7 +150,8 @@ def look_whole(transcripts: Transcripts, spec: Registered, key: str, before: Cur
     while True:
         look = transcripts.look(key, cursor)
         goes_on = None if look.start == 0 else cursor
-        cursor = cursor_after(spec, look, goes_on, carry=None, lines=len(look.lines), malformed=look.skipped)
+        lines = look.data.count(b"\n")
+        cursor = cursor_after(spec, look, goes_on, carry=None, lines=lines, malformed=look.skipped)
         first = first or look
         if not look.more:
             return replace(look, rewrite=first.rewrite, changed=first.changed or look.changed), cursor

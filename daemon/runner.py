@@ -13,7 +13,7 @@ from daemon import positions
 from daemon.commit import apply, fold_all
 from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature
-from daemon.errors import SessionError, describe
+from daemon.errors import ContractError, SessionError, describe
 from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
 from daemon.scan import scan
 from daemon.store import migrate, transaction
@@ -101,7 +101,7 @@ class _Run:
             outcome, items = self._incremental(key, recorded) if self._spec.incremental else self._whole(key, recorded)
         except SessionError:
             outcome, items = "skipped", 0
-        except (ProcessorFailedError, duckdb.Error) as error:
+        except (ProcessorFailedError, ContractError, duckdb.Error) as error:
             outcome, items = "errors", 0
             counts.errors_detail.append({"session_file": key, "error": describe(error.__cause__ or error)})
         if outcome:
@@ -120,7 +120,7 @@ class _Run:
             commit = run_incremental(self._spec, self._tables, job, look, _utc_now())
             apply(self._conn, {self._spec.name: self._tables}, [commit])
             items += commit.items
-            if look.lines or look.skipped or look.rewrite:
+            if look.data or look.skipped or look.rewrite:
                 outcome = "processed"
             elif before is None or before.file_hash != look.file_hash:
                 outcome = outcome or "skipped"

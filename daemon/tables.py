@@ -1,5 +1,8 @@
 """Result tables: created from their declaration, filled from Arrow, replaced session by session.
 
+A lane brings a session's rows into one shape; the writer converts the rows of a whole group at once, which costs a
+third of converting them session by session. If that fails, it commits one by one: a bad row fails its own run only.
+
 A table of the kind ``append`` is one table. A table ``t`` of the kind ``one_per_session`` is a settled table
 ``t_settled``, a log ``t_log`` to which each commit appends, and a view ``t`` that shows the latest of both.
 """
@@ -17,8 +20,15 @@ from daemon.store import scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
 
+Row = tuple[object, ...]
+Updates = tuple[tuple[str, ...], list[Row]]
+"""Names of columns, and rows of just these."""
+
+_NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
 class ResultTable:
-    """One table of one processor. Creates it on ``conn``; afterwards ``batch`` may be called by any thread."""
+    """One table of one processor. Creates it on ``conn``; afterwards ``rows`` and ``updates`` may be called by any thread."""
 
     def __init__(self, conn: duckdb.DuckDBPyConnection, declared: Table) -> None:
         self.declared = declared
@@ -32,7 +42,7 @@ class ResultTable:
             self._create(conn, f"{declared.name}_log", seq="BIGINT")
             conn.execute(self._view())
         schema = conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema
-        self._schema = pa.schema([schema.field(name) for name in self._types])
+        self._fields = {name: schema.field(name) for name in self._types}
 
     def _create(self, conn: duckdb.DuckDBPyConnection, name: str, **more: str) -> None:
         wanted = self._types | more
@@ -67,68 +77,80 @@ class ResultTable:
             UNION ALL
             SELECT {columns} FROM "{self.name}_settled" ANTI JOIN latest USING (session_file)"""
 
-    def batch(self, rows: Rows, key: str, username: str, version: int, at: datetime) -> pa.RecordBatch | None:
-        """Rows of one session with the engine's columns, checked and converted; None if there are none.
+    def rows(self, rows: Rows, key: str, username: str, version: int, at: datetime) -> list[Row]:
+        """Rows of one session as tuples, with the engine's columns at the end.
 
         Raises:
-            ContractError: a row does not fit; names the column.
+            ContractError: their shape is none that is allowed; names the column.
 
         """
-        columns, length = self._columns(rows, self.declared.columns)
-        if not length:
-            return None
-        if self.declared.kind != "append":
-            columns, length = {name: values[-1:] for name, values in columns.items()}, 1
-        arrays = [self._array(name, columns.get(name), length) for name in self.declared.columns]
         engine = (key, username, version, at)
-        fields = (self._schema.field(name) for name in ENGINE_COLUMNS)
-        arrays += [pa.repeat(pa.scalar(value, field.type), length) for value, field in zip(engine, fields, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        tuples = self._tuples(rows, tuple(self.declared.columns))
+        if self.declared.kind == "one_per_session":
+            tuples = tuples[-1:]
+        return [row + engine for row in tuples]
 
-    def update_batch(self, rows: Rows, key: str) -> pa.RecordBatch | None:
-        """Updates of rows of one session: the key columns, those to change, and ``session_file``.
+    def updates(self, rows: Rows, key: str) -> Updates | None:
+        """News about rows of one session: the key columns, those to change, and ``session_file``.
 
         Raises:
-            ContractError: the table has no key, the rows lack it, or a value does not fit.
+            ContractError: the table has no key, or the rows lack it.
 
         """
-        columns, length = self._columns(rows, self.declared.columns)
-        if not length:
+        if not rows:
             return None
-        if not self.declared.key or not set(self.declared.key) <= columns.keys():
+        first: Any = rows if isinstance(rows, Mapping) else rows[0]
+        columns = tuple(first) if isinstance(first, Mapping) else tuple(self.declared.columns)
+        if not self.declared.key or not set(self.declared.key) <= set(columns):
             raise ContractError(f"table {self.name}: updates need the columns of its key", "declare Table(key=…)")
-        arrays = [self._array(name, values, length) for name, values in columns.items()]
-        fields = [self._schema.field(name) for name in columns]
-        return pa.RecordBatch.from_arrays(
-            [*arrays, pa.repeat(pa.scalar(key), length)], schema=pa.schema([*fields, ("session_file", pa.string())])
-        )
+        return (*columns, "session_file"), [(*row, key) for row in self._tuples(rows, columns)]
 
-    def _columns(self, rows: Rows, known: Mapping[str, str]) -> tuple[dict[str, Sequence[object]], int]:
+    def _tuples(self, rows: Rows, columns: tuple[str, ...]) -> Sequence[Row]:
         if isinstance(rows, Mapping):
-            columns = dict(rows)
-        elif isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
-            names = dict.fromkeys(name for row in rows for name in row)
-            columns = {name: [row.get(name) for row in rows] for name in names}
-        else:
-            raise ContractError(f"table {self.name}: rows have to be mappings, or a mapping of columns")
-        if unknown := [name for name in columns if name not in known]:
-            raise ContractError(f"table {self.name}: column {printable(unknown[0])} is not declared")
-        lengths = {len(values) for values in columns.values()}
-        if len(lengths) > 1:
-            raise ContractError(f"table {self.name}: its columns have different lengths")
-        return columns, lengths.pop() if lengths else 0
+            self._check_names(rows)
+            if len({len(values) for values in rows.values()}) > 1:
+                raise ContractError(f"table {self.name}: its columns have different lengths")
+            length = len(next(iter(rows.values()), ()))
+            nothing = (None,) * length
+            return list(zip(*(rows.get(name, nothing) for name in columns), strict=True)) if length else []
+        if not isinstance(rows, Sequence):
+            raise ContractError(f"table {self.name}: rows have to be dicts, tuples, or a dict of columns")
+        kinds = set(map(type, rows))
+        if kinds <= {tuple}:
+            if rows and set(map(len, rows)) != {len(columns)}:
+                raise ContractError(f"table {self.name}: a row has not as many values as there are columns")
+            return rows  # type: ignore[return-value]  # all of them are tuples
+        if not all(issubclass(kind, Mapping) for kind in kinds):
+            raise ContractError(f"table {self.name}: rows have to be dicts, tuples, or a dict of columns")
+        mappings: Sequence[Mapping[str, object]] = rows  # type: ignore[assignment]  # as was just checked
+        for row in mappings:
+            self._check_names(row)
+        return [tuple(row.get(name) for name in columns) for row in mappings]
 
-    def _array(self, name: str, values: Sequence[object] | None, length: int) -> Any:
-        kind = self._schema.field(name).type
-        if values is None:
-            return pa.nulls(length, kind)
+    def _check_names(self, names: Mapping[str, object]) -> None:
+        for name in names:
+            if name not in self.declared.columns:
+                raise ContractError(f"table {self.name}: column {printable(name)} is not declared")
+
+    def _arrow(self, columns: Sequence[str], rows: Sequence[Row]) -> pa.Table:
+        """Rows as Arrow.
+
+        Raises:
+            ContractError: a value does not fit its column, which is named.
+
+        """
+        fields = [self._fields[name] for name in columns]
         try:
-            return pa.array(values, kind)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            # Arrow's message would quote the value, which may come from a transcript.
-            raise ContractError(
-                f"table {self.name}: a value of column {name} is no {self.declared.columns[name]}"
-            ) from error
+            return pa.Table.from_struct_array(pa.array(rows, pa.struct(fields)))
+        except _NOT_CONVERTED as error:
+            for field, values in zip(fields, zip(*rows, strict=True), strict=True):
+                try:
+                    pa.array(values, field.type)
+                except _NOT_CONVERTED:
+                    # Arrow's message would quote the value, which may come from a transcript.
+                    kind = self._types[field.name]
+                    raise ContractError(f"table {self.name}: a value of column {field.name} is no {kind}") from error
+            raise
 
     def delete(self, conn: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
         """Delete all rows of some sessions, inside the caller's transaction."""
@@ -136,42 +158,54 @@ class ResultTable:
         for name in names:
             conn.execute(f'DELETE FROM "{name}" WHERE session_file IN (SELECT unnest(?))', [list(keys)])
 
-    def append(self, conn: duckdb.DuckDBPyConnection, batches: Sequence[pa.RecordBatch], seq: int) -> None:
-        """Append rows, inside the caller's transaction; ``seq`` orders them among those of other commits."""
-        rows = pa.Table.from_batches(batches)
-        if self.declared.kind != "append":
-            rows = rows.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows))
-        insert(conn, self.appends_to, rows)
+    def append(self, conn: duckdb.DuckDBPyConnection, rows: Sequence[Row], seq: int) -> None:
+        """Append rows, inside the caller's transaction; ``seq`` orders them among those of other commits.
 
-    def update(self, conn: duckdb.DuckDBPyConnection, rows: pa.RecordBatch) -> None:
-        """Change rows that are there, inside the caller's transaction."""
-        changed = [name for name in rows.schema.names if name not in {*self.declared.key, "session_file"}]
-        if not changed:
-            return
-        matches = [f'rows."{name}" IS NOT DISTINCT FROM new."{name}"' for name in self.declared.key]
-        bounds, values = self._bounds(rows)
-        conn.register("_new", pa.Table.from_batches([rows]))
+        Raises:
+            ContractError: a value does not fit its column.
+
+        """
+        table = self._arrow(tuple(self._types), rows)
+        if self.declared.kind == "one_per_session":
+            table = table.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), table.num_rows))
+        insert(conn, self.appends_to, table)
+
+    def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Updates]) -> None:
+        """Change rows that are there, inside the caller's transaction.
+
+        Raises:
+            ContractError: a value does not fit its column.
+
+        """
+        by_columns: dict[tuple[str, ...], list[Row]] = {}
+        for columns, rows in news:
+            by_columns.setdefault(columns, []).extend(rows)
+        for columns, rows in by_columns.items():
+            changed = [name for name in columns if name not in {*self.declared.key, "session_file"}]
+            if changed:
+                self._update(conn, self._arrow(columns, rows), changed)
+
+    def _update(self, conn: duckdb.DuckDBPyConnection, news: pa.Table, changed: Sequence[str]) -> None:
+        sets = ", ".join(f'"{name}" = news."{name}"' for name in changed)
+        matches = [f'rows."{name}" IS NOT DISTINCT FROM news."{name}"' for name in self.declared.key]
+        values: list[object] = []
+        for name in self.declared.key:
+            column = news.column(name)
+            ordered = pa.types.is_timestamp(column.type) or pa.types.is_integer(column.type)
+            if ordered and column.null_count == 0:
+                # Constants let DuckDB leave out row groups by their minimum and maximum; a join does not.
+                found = column.to_pylist()
+                matches.append(f'rows."{name}" BETWEEN ? AND ?')
+                values += [min(found), max(found)]
+        conn.register("_news", news)
         try:
             conn.execute(
-                f'UPDATE "{self.name}" AS rows SET {", ".join(f""""{name}" = new."{name}" """ for name in changed)}'
-                f' FROM _new AS new WHERE rows.session_file = new.session_file AND {" AND ".join(matches + bounds)}',
+                f'UPDATE "{self.name}" AS rows SET {sets} FROM _news AS news'
+                f" WHERE rows.session_file = news.session_file AND {' AND '.join(matches)}",
                 values,
             )
         finally:
-            conn.unregister("_new")
-
-    def _bounds(self, rows: pa.RecordBatch) -> tuple[list[str], list[object]]:
-        # Constants let DuckDB leave out row groups by their minimum and maximum; a join does not.
-        bounds: list[str] = []
-        values: list[object] = []
-        for name in self.declared.key:
-            column = rows.column(name)
-            ordered = pa.types.is_timestamp(column.type) or pa.types.is_integer(column.type)
-            if ordered and column.null_count == 0:
-                found = [value.as_py() for value in column]
-                bounds.append(f'rows."{name}" BETWEEN ? AND ?')
-                values += [min(found), max(found)]
-        return bounds, values
+            conn.unregister("_news")
 
     def fold(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Move the latest rows from the log into the settled table, inside the caller's transaction."""
@@ -187,3 +221,4 @@ class ResultTable:
             " QUALIFY row_number() OVER (PARTITION BY session_file ORDER BY seq DESC) = 1"
         )
         conn.execute(f"DELETE FROM {log}")
+

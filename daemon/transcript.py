@@ -33,7 +33,9 @@ RACY_NS = 2_000_000_000
 file system in use ticks every two seconds (FAT); Linux file systems, every 1–10 ms."""
 
 BLOCK_BYTES = 1 << 20
-SHARED_BYTES = 1 << 20
+SHARED_BYTES = 32 << 20
+"""Of looks kept for the other lanes, in all; the oldest are dropped first."""
+MAX_SHARED = 256
 PREFIXES = 4
 
 
@@ -42,7 +44,7 @@ class Look:
     """What one look at a session gave.
 
     Attributes:
-        lines: new complete lines; ``skipped`` more were over the limit. ``utf8``: all are known to be UTF-8.
+        data: new complete lines, each with a newline; ``skipped`` more were over the limit. ``utf8``: it is.
         start: where they begin; 0 on the first look and on a rewrite.
         rewrite: what was processed before no longer holds.
         more: the chunk was full; go on from ``offset`` at once.
@@ -59,7 +61,7 @@ class Look:
     settled: bool
     file_hash: str
     start: int
-    lines: list[bytes] = field(default_factory=list)
+    data: bytes = b""
     skipped: int = 0
     utf8: bool = True
     rewrite: bool = False
@@ -104,6 +106,7 @@ class Transcripts:
         chunk_bytes: the most that one look returns, unless a single line is longer.
         line_limit: a longer line is skipped, in bytes.
         active_sessions: how many sessions' hashers are kept.
+        lanes: how many ask for looks; with more than one, the latest looks are kept for the others.
         now_ns: the clock that the file system stamps files with.
 
     """
@@ -115,6 +118,7 @@ class Transcripts:
         chunk_bytes: int = 8 << 20,
         line_limit: int = 64 << 20,
         active_sessions: int = 1024,
+        lanes: int = 1,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.root = root
@@ -123,9 +127,11 @@ class Transcripts:
         self._chunk_bytes = chunk_bytes
         self._line_limit = line_limit
         self._limit = active_sessions
+        self._lanes = lanes
         self._now_ns = now_ns
         self._active: OrderedDict[str, _Active] = OrderedDict()
-        self._lock = threading.Lock()  # guards _active
+        self._shared: OrderedDict[int, tuple[_Active, int]] = OrderedDict()
+        self._lock = threading.Lock()  # guards _active and _shared
 
     def look(self, key: str, cursor: Cursor | None) -> Look:
         """What is new in a session since ``cursor``.
@@ -143,9 +149,20 @@ class Transcripts:
                 if place == _position(cursor) and look.signature == signature and (racy or not look.recheck):
                     return look
             look = self._look(fd, signature, cursor, active, racy=racy)
-            small = look.offset - look.start <= SHARED_BYTES
-            active.shared = (_position(cursor), look) if small else None
+            if self._lanes > 1:
+                self._share(active, cursor, look)
             return look
+
+    def _share(self, active: _Active, cursor: Cursor | None, look: Look) -> None:
+        active.shared = (_position(cursor), look)
+        with self._lock:
+            self._shared[id(active)] = (active, len(look.data))
+            self._shared.move_to_end(id(active))
+            size = sum(length for _, length in self._shared.values())
+            while size > SHARED_BYTES or len(self._shared) > MAX_SHARED:
+                oldest, length = self._shared.popitem(last=False)[1]
+                oldest.shared = None
+                size -= length
 
     def forget(self, key: str) -> None:
         """Drop what is kept of a session: the next look reads the whole file."""
@@ -226,7 +243,7 @@ class Transcripts:
     ) -> Look:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
-        data, at_end = self._fill(fd, prefix.offset, place)
+        data, at_end = self._fill(fd, prefix.offset, place, signature.size)
         parsed = _split(data, place, at_end=at_end, line_limit=self._line_limit)
         if parsed is None:  # the line whose object was taken without a newline went on: it was no object
             return self._read(fd, signature, cursor, _start(signature, clean=prefix.clean), active)
@@ -256,19 +273,20 @@ class Transcripts:
             settled=clean and not more,
             file_hash=file_hash,
             start=prefix.offset,
-            lines=parsed.lines,
+            data=parsed.data,
             skipped=parsed.skipped,
-            utf8=is_utf8(used),
+            utf8=is_utf8(parsed.data),
             rewrite=rewrite,
             more=more,
             recheck=not clean and not more,
         )
-        return replace(look, changed=False) if not look.lines and _position(cursor) == _position(look) else look
+        return replace(look, changed=False) if not look.data and _position(cursor) == _position(look) else look
 
-    def _fill(self, fd: int, offset: int, place: Place) -> tuple[bytes, bool]:
+    def _fill(self, fd: int, offset: int, place: Place, size: int) -> tuple[bytes, bool]:
         """A chunk from ``offset`` on that holds at least one line's end, or the limit, or the file's end."""
-        data = self._pread(fd, self._chunk_bytes, offset)
-        wanted = self._chunk_bytes
+        # One byte more than there should be: if it is there, the file is growing.
+        wanted = max(1, min(self._chunk_bytes, size - offset + 1))
+        data = self._pread(fd, wanted, offset)
         while len(data) == wanted <= self._line_limit and place != Place.LONG_LINE and b"\n" not in data:
             data += self._pread(fd, wanted, offset + wanted)
             wanted *= 2
@@ -330,9 +348,9 @@ def _nothing(cursor: Cursor) -> Look:
 
 @dataclass(slots=True)
 class _Split:
-    """``used`` bytes became ``lines`` and ``skipped`` long lines; ``place`` is where that ends."""
+    """``used`` bytes hold the complete lines ``data`` and ``skipped`` long ones; ``place`` is where they end."""
 
-    lines: list[bytes]
+    data: bytes
     skipped: int
     used: int
     place: Place
@@ -350,21 +368,20 @@ def _split(data: bytes, place: Place, *, at_end: bool, line_limit: int) -> _Spli
         if place == Place.AFTER_TAIL and rest.strip(b" \t\r"):
             return None
         if end < 0:
-            return _Split([], 0, len(data) if place == Place.LONG_LINE else 0, place)
+            return _Split(b"", 0, len(data) if place == Place.LONG_LINE else 0, place)
         begin = end + 1
-    last = data.rfind(b"\n", begin)
-    lines = data[begin:last].split(b"\n") if last >= 0 else []
-    used = last + 1 if last >= 0 else begin
+    used = max(begin, data.rfind(b"\n") + 1)
+    lines = data if begin == 0 and used == len(data) else data[begin:used]
     skipped = 0
-    if len(data) > line_limit:
-        kept = [line for line in lines if len(line) <= line_limit]
-        skipped, lines = len(lines) - len(kept), kept
+    if len(lines) > line_limit:
+        every = lines.split(b"\n")[:-1]
+        kept = [line for line in every if len(line) <= line_limit]
+        skipped, lines = len(every) - len(kept), b"".join(line + b"\n" for line in kept)
     tail = data[used:]
     if len(tail) > line_limit:
         return _Split(lines, skipped + 1, len(data), Place.LONG_LINE)
     if at_end and tail and _is_whole(tail):
-        lines.append(tail)
-        return _Split(lines, skipped, len(data), Place.AFTER_TAIL)
+        return _Split(lines + tail + b"\n", skipped, len(data), Place.AFTER_TAIL)
     return _Split(lines, skipped, used, Place.LINE_START)
 
 

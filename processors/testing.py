@@ -5,15 +5,15 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import Batch, Rows
+from processors.contract import Batch, Rows, Table
 from processors.registry import Registered, register
 
 
-def as_rows(rows: Rows) -> list[dict[str, Any]]:
-    """Rows of either shape as a list of dicts."""
+def as_rows(rows: Rows, table: Table) -> list[dict[str, Any]]:
+    """Rows of any shape as a list of dicts."""
     if isinstance(rows, Mapping):
         return [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-    return [dict(row) for row in rows]
+    return [dict(zip(table.columns, row, strict=True)) if isinstance(row, tuple) else dict(row) for row in rows]
 
 
 def fold(
@@ -30,10 +30,11 @@ def fold(
     for lines in batches:
         if not lines:
             continue  # the engine runs a processor only where there is at least one line
-        result = spec.processor.process(Batch(session_key, lines, is_first=first, carry=carry))
+        data = b"".join(line + b"\n" for line in lines)
+        result = spec.processor.process(Batch(session_key, data, is_first=first, carry=carry))
         for table in spec.tables:
-            _apply_updates(tables[table.name], table.key, as_rows(result.updates.get(table.name, ())))
-            new = as_rows(result.rows.get(table.name, ()))
+            _apply_updates(tables[table.name], table.key, as_rows(result.updates.get(table.name, ()), table))
+            new = as_rows(result.rows.get(table.name, ()), table)
             if table.kind == "append":
                 tables[table.name] += new
             elif new:

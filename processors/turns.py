@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
@@ -17,8 +18,8 @@ import msgspec
 T = TypeVar("T", bound=msgspec.Struct)
 
 _decode_any = msgspec.json.Decoder().decode
-# RecursionError: nesting deeper than the interpreter's limit. UnicodeDecodeError is a ValueError.
-_NOT_DECODED = (msgspec.DecodeError, ValueError, RecursionError)
+NOT_DECODED = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding raises: RecursionError where nesting is deeper than the interpreter's limit allows."""
 
 
 class ToolInput(msgspec.Struct, gc=False):
@@ -78,7 +79,7 @@ class Turn(msgspec.Struct, rename="camel", gc=False):
     uuid: str | None = None
     parent_uuid: str | None = None
     session_id: str | None = None
-    timestamp: str | None = None
+    timestamp: datetime | None = None
     cwd: str | None = None
     git_branch: str | None = None
     version: str | None = None
@@ -99,7 +100,7 @@ class LineDecoder(Generic[T]):
 
     def __init__(self, model: type[T]) -> None:
         self._model = model
-        self._decode = msgspec.json.Decoder(model).decode
+        self.decode = msgspec.json.Decoder(model).decode
 
     def __call__(self, line: bytes) -> T | None:
         """The line as an object, or None if it is malformed.
@@ -107,10 +108,14 @@ class LineDecoder(Generic[T]):
         ``line`` has to be UTF-8: what the model skips is checked for syntax only.
         """
         try:
-            return self._decode(line)
-        except _NOT_DECODED:
-            fields = load_object(line)
-            return None if fields is None else liberal(self._model, fields)
+            return self.decode(line)
+        except NOT_DECODED:
+            return self.slowly(line)
+
+    def slowly(self, line: bytes) -> T | None:
+        """The same, for a line that msgspec would not take."""
+        fields = load_object(line)
+        return None if fields is None else liberal(self._model, fields)
 
 
 def load_object(line: bytes) -> dict[str, Any] | None:
@@ -120,10 +125,10 @@ def load_object(line: bytes) -> dict[str, Any] | None:
     """
     try:
         value = _decode_any(line)
-    except _NOT_DECODED:
+    except NOT_DECODED:
         try:
             value = _without_surrogates(json.loads(line.decode("utf-8-sig")))
-        except _NOT_DECODED:
+        except NOT_DECODED:
             return None
     return value if isinstance(value, dict) else None
 
@@ -158,6 +163,11 @@ def _fit(kind: Any, value: Any) -> tuple[bool, Any]:
             if isinstance(value, list):
                 fitted = [_fit(get_args(option)[0], item) for item in value]
                 return True, [item for fits, item in fitted if fits]
+        elif option is datetime and isinstance(value, str):
+            try:
+                return True, datetime.fromisoformat(value)
+            except ValueError:
+                continue
         elif type(value) is option:
             return True, value
     return False, None

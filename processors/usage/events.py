@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from processors.contract import Table
 from processors.turns import Block, Turn
@@ -68,9 +69,9 @@ class Event:
     finished_at: int | None = None
     duration_ms: int | None = None
 
-    def row(self) -> tuple[object, ...]:
-        """The event as a row of the table."""
-        return tuple(getattr(self, column) for column in EVENTS.columns)
+
+row_of = attrgetter(*EVENTS.columns)
+"""An event as a row of the table: a tuple in the order of its columns."""
 
 
 def _event(turn: Turn, event_type: str, now: int | None) -> Event:

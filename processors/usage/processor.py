@@ -1,8 +1,10 @@
 """The fold itself: lines in, rows of three tables out."""
 
+from collections.abc import Iterable
+
 from processors.contract import Batch, ProcessorResult, Table
 from processors.turns import Block, Turn
-from processors.usage.events import EVENTS, Event, command_events, tool_event
+from processors.usage.events import EVENTS, Event, command_events, row_of, tool_event
 from processors.usage.summary import SUMMARY, Summary, micros, tokens
 
 MESSAGES = Table(
@@ -25,6 +27,7 @@ MESSAGES = Table(
         "occurred_at": "TIMESTAMP",
     },
 )
+"""One row per assistant line with usage, as it stands there: a response is several lines, see the README."""
 
 MAX_OPEN_CALLS = 10_000
 """Calls of one session that still wait for their result; beyond that the oldest is given up."""
@@ -41,17 +44,15 @@ class UsageProcessor:
 
     def process(self, batch: Batch) -> ProcessorResult:
         """Rows for the new lines; a result that comes later than its call becomes an update of its row."""
-        summary: Summary = batch.carry or Summary()
-        fold = _Fold(summary)
-        for turn in batch.turns():
-            fold.add(turn)
-        summary.lines += fold.lines
+        fold = _Fold(batch.carry or Summary())
+        fold.add(batch.turns())
+        summary = fold.summary
         summary.malformed_lines += batch.malformed_lines
         return ProcessorResult(
             items_count=len(fold.events) + len(fold.messages),
             rows={
-                EVENTS.name: _columns(EVENTS, [event.row() for event in fold.events]),
-                MESSAGES.name: _columns(MESSAGES, fold.messages),
+                EVENTS.name: [row_of(event) for event in fold.events],
+                MESSAGES.name: fold.messages,
                 SUMMARY.name: [summary.row()],
             },
             updates={EVENTS.name: fold.settled},
@@ -59,62 +60,65 @@ class UsageProcessor:
         )
 
 
-def _columns(table: Table, rows: list[tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
-    return dict(zip(table.columns, zip(*rows, strict=True), strict=True)) if rows else {}
-
-
 class _Fold:
     """What one batch adds to a session's summary, and its new rows."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        self.lines = 0
         self.events: list[Event] = []
         self.messages: list[tuple[object, ...]] = []
         self.settled: list[dict[str, object]] = []
         self._new_calls: dict[str, Event] = {}
 
-    def add(self, turn: Turn) -> None:
-        self.lines += 1
-        now = micros(turn.timestamp)
-        self.summary.see(turn, now)
-        if turn.message is None:
-            return
-        if turn.type == "assistant":
-            self._assistant(turn, now)
-        elif turn.type == "user":
-            self._user(turn, now)
+    def add(self, turns: Iterable[Turn]) -> None:
+        """Count lines, in order. Of most of them nothing matters but when they were written."""
+        summary = self.summary
+        times: list[int] = []
+        lines = 0
+        for turn in turns:
+            lines += 1
+            now = micros(turn.timestamp)
+            if now is not None:
+                times.append(now)
+            kind = turn.type
+            if kind == "assistant":
+                self._assistant(turn, now)
+            elif kind == "user":
+                self._user(turn, now)
+            elif kind == "summary" and turn.summary is not None:
+                summary.title = turn.summary
+            if summary.session_id is None:
+                summary.session_id = turn.session_id
+        summary.lines += lines
+        summary.see_times(times)
 
     def _assistant(self, turn: Turn, now: int | None) -> None:
         message = turn.message
-        assert message is not None
-        self.summary.see_response(turn, message)
+        if message is None:
+            return
+        usage = message.usage
+        counts = None if usage is None else tokens(usage)
+        self.summary.see_response(turn, message, counts)
         if isinstance(message.content, list):
             for block in message.content:
                 if block.type == "tool_use":
                     self._call(tool_event(turn, block, now))
-        if message.usage is None:
-            return
-        counts = tokens(message.usage)
-        self.messages.append(
-            (
-                turn.session_id,
-                message.id,
-                turn.request_id,
-                message.model,
-                bool(turn.is_sidechain),
-                bool(turn.is_api_error_message),
-                message.usage.service_tier,
-                message.usage.speed,
-                counts.input,
-                counts.output,
-                counts.cache_5m,
-                counts.cache_1h,
-                counts.cache_read,
-                message.stop_reason,
-                now,
+        if usage is not None and counts is not None:
+            self.messages.append(
+                (
+                    turn.session_id,
+                    message.id,
+                    turn.request_id,
+                    message.model,
+                    bool(turn.is_sidechain),
+                    bool(turn.is_api_error_message),
+                    usage.service_tier,
+                    usage.speed,
+                    *counts,
+                    message.stop_reason,
+                    now,
+                )
             )
-        )
 
     def _call(self, event: Event) -> None:
         self.events.append(event)
@@ -127,7 +131,9 @@ class _Fold:
 
     def _user(self, turn: Turn, now: int | None) -> None:
         message = turn.message
-        assert message is not None
+        if message is None:
+            return
+        self.summary.see_prompt(turn)
         if isinstance(message.content, str):
             texts = [message.content]
         else:

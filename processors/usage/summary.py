@@ -1,5 +1,7 @@
 """The summary of a session: one row, folded line by line. It is also what the processor carries."""
 
+import functools
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -52,15 +54,11 @@ _MICROSECOND = timedelta(microseconds=1)
 _MAX_TOKENS = 2**40
 
 
-def micros(timestamp: str | None) -> int | None:
-    """An ISO 8601 timestamp as microseconds since 1970 in UTC; None if it is no timestamp."""
+def micros(timestamp: datetime | None) -> int | None:
+    """A moment as microseconds since 1970 in UTC, which it is taken to be in if it does not say."""
     if timestamp is None:
         return None
-    try:
-        moment = datetime.fromisoformat(timestamp)
-    except ValueError:
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    return ((timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
 
 
 class Tokens(NamedTuple):
@@ -76,17 +74,18 @@ class Tokens(NamedTuple):
 def tokens(usage: Usage) -> Tokens:
     """Counts as billed; the split of the cache creation, where present, adds up to its total."""
     created = usage.cache_creation
-    in_5m = _count(created.ephemeral_5m_input_tokens if created else None)
-    in_1h = _count(created.ephemeral_1h_input_tokens if created else None)
-    if in_5m + in_1h == 0:
-        in_5m = _count(usage.cache_creation_input_tokens)
-    return Tokens(
-        _count(usage.input_tokens), _count(usage.output_tokens), in_5m, in_1h, _count(usage.cache_read_input_tokens)
+    in_5m = (created.ephemeral_5m_input_tokens or 0) if created else 0
+    in_1h = (created.ephemeral_1h_input_tokens or 0) if created else 0
+    counts = Tokens(
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
+        in_5m if in_5m or in_1h else usage.cache_creation_input_tokens or 0,
+        in_1h,
+        usage.cache_read_input_tokens or 0,
     )
-
-
-def _count(value: int | None) -> int:
-    return value if value is not None and 0 <= value <= _MAX_TOKENS else 0
+    if min(counts) < 0 or max(counts) > _MAX_TOKENS:
+        return Tokens(*(count if 0 <= count <= _MAX_TOKENS else 0 for count in counts))
+    return counts
 
 
 class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
@@ -117,21 +116,23 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     open_calls: dict[str, int | None] = msgspec.field(default_factory=dict)
     responses: dict[bytes, dict[bytes, tuple[int, int, int, int]]] = msgspec.field(default_factory=dict)
 
-    def see(self, turn: Turn, now: int | None) -> None:
-        """Count a line's time, title and, if a person wrote it, its prompt."""
-        if self.session_id is None:
-            self.session_id = turn.session_id
-        if turn.type == "summary" and turn.summary is not None:
-            self.title = turn.summary
-        if now is not None:
-            if self.started_at is None or self.ended_at is None:
-                self.started_at = self.ended_at = now
-            gap = now - self.ended_at
-            if 0 < gap <= IDLE_MICROS:
-                self.active_micros += gap
-            self.started_at = min(self.started_at, now)
-            self.ended_at = max(self.ended_at, now)
-        if turn.type == "user" and _is_prompt(turn):
+    def see_times(self, times: Iterable[int]) -> None:
+        """Count the time between lines, in the order in which they stand in the file."""
+        start, end, active = self.started_at, self.ended_at, self.active_micros
+        for now in times:
+            if start is None or end is None:
+                start = end = now
+            elif now > end:
+                if now - end <= IDLE_MICROS:
+                    active += now - end
+                end = now
+            elif now < start:
+                start = now
+        self.started_at, self.ended_at, self.active_micros = start, end, active
+
+    def see_prompt(self, turn: Turn) -> None:
+        """Count a user's line, if a person wrote it."""
+        if _is_prompt(turn):
             self.user_messages += 1
 
     def see_event(self, event: Event) -> None:
@@ -148,9 +149,8 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             self.skill_invocations += 1
             self.skills[event.skill_name] = None
 
-    def see_response(self, turn: Turn, message: Message) -> None:
-        """Count a response once, however many lines repeat it."""
-        counts = tokens(message.usage) if message.usage else None
+    def see_response(self, turn: Turn, message: Message, counts: Tokens | None) -> None:
+        """Count a response once, however many lines repeat it; ``counts``: its tokens as of this line."""
         if message.id is None:
             if counts is not None:
                 self._add(counts, (0, 0, 0, 0))
@@ -167,39 +167,36 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
 
     def _add(self, counts: Tokens, before: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
         now = (counts.input, counts.output, counts.cache_read, counts.cache_5m + counts.cache_1h)
-        self.totals = [total + new - old for total, new, old in zip(self.totals, now, before, strict=True)]
+        for kind in range(4):
+            self.totals[kind] += now[kind] - before[kind]
         return now
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> tuple[object, ...]:
         """The summary as a row of the table."""
         started, ended = self.started_at, self.ended_at
-        wall = None if started is None or ended is None else (ended - started) / 1e6
-        return {
-            "session_id": self.session_id,
-            "started_at": started,
-            "ended_at": ended,
-            "active_seconds": self.active_micros / 1e6,
-            "wall_seconds": wall,
-            "user_messages": self.user_messages,
-            "assistant_messages": len(self.responses),
-            "tool_calls": self.tool_calls,
-            "tool_errors": self.tool_errors,
-            "skill_invocations": self.skill_invocations,
-            "subagent_dispatches": self.subagent_dispatches,
-            "mcp_calls": self.mcp_calls,
-            "slash_commands": self.slash_commands,
-            "distinct_tools": len(self.tools),
-            "distinct_skills": len(self.skills),
+        return (
+            self.session_id,
+            started,
+            ended,
+            self.active_micros / 1e6,
+            None if started is None or ended is None else (ended - started) / 1e6,
+            self.user_messages,
+            len(self.responses),
+            self.tool_calls,
+            self.tool_errors,
+            self.skill_invocations,
+            self.subagent_dispatches,
+            self.mcp_calls,
+            self.slash_commands,
+            len(self.tools),
+            len(self.skills),
             # The first of the most used: max() keeps the earliest, and a dict keeps the order of arrival.
-            "primary_model": max(self.models, key=self.models.__getitem__, default=None),
-            "input_tokens": self.totals[0],
-            "output_tokens": self.totals[1],
-            "cache_read_tokens": self.totals[2],
-            "cache_creation_tokens": self.totals[3],
-            "lines": self.lines,
-            "malformed_lines": self.malformed_lines,
-            "title": self.title,
-        }
+            max(self.models, key=self.models.__getitem__, default=None),
+            *self.totals,
+            self.lines,
+            self.malformed_lines,
+            self.title,
+        )
 
 
 def _is_prompt(turn: Turn) -> bool:
@@ -217,6 +214,7 @@ def _is_prompt(turn: Turn) -> bool:
     return said or any(block.type in {"image", "document"} for block in blocks)
 
 
+@functools.lru_cache(maxsize=256)
 def _short(identifier: str) -> bytes:
     # Eight bytes instead of some thirty: the carry of a long session holds thousands of them.
     return blake2b(identifier.encode("utf-8", "replace"), digest_size=8).digest()
