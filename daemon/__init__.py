@@ -1,6 +1,6 @@
 """sessiond: session transcripts into DuckDB, every complete line exactly once.
 
-    from daemon import open_database, run_processor
+from daemon import open_database, run_processor
 """
 
 from daemon.cursor import compute_file_hash

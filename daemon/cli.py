@@ -39,14 +39,17 @@ app = typer.Typer(
     "/data/user_sessions or ~/.claude/projects.",
 )
 
-Root = Annotated[Path | None, typer.Argument(metavar="[ROOT]", help="Folder of the users' folders.", show_default=False)]
+Root = Annotated[
+    Path | None, typer.Argument(metavar="[ROOT]", help="Folder of the users' folders.", show_default=False)
+]
 RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="The same as the argument ROOT.")]
 Db = Annotated[Path | None, typer.Option("--db", metavar="FILE", help="The DuckDB file.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
 Processors = Annotated[
-    list[str] | None, typer.Option("--processor", "-p", metavar="NAME", help="Only this one; may be repeated.")
+    list[str] | None,
+    typer.Option("--processor", "-p", metavar="NAME", help="Only this one; may be repeated."),
 ]
 
 
@@ -98,9 +101,7 @@ def run(
     settings = _settings(root, root_option, db, config, processors=processor or None, log_level=log_level)
     events = Events(listener(settings.log_level, as_json=json_output))
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
-    service = Service(
-        settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0]
-    )
+    service = Service(settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0])
     service.handle_signals()
     sys.exit(service.run())
 
@@ -168,8 +169,16 @@ def processors(
         }
         for spec in found
     ]
-    shown = [[*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source] for row, spec in zip(rows, found, strict=True)]
-    _show({"processors": rows, "errors": [str(error) for error in errors]}, json_output, list(rows[0]) if rows else [], shown)
+    shown = [
+        [*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source]
+        for row, spec in zip(rows, found, strict=True)
+    ]
+    _show(
+        {"processors": rows, "errors": [str(error) for error in errors]},
+        json_output,
+        list(rows[0]) if rows else [],
+        shown,
+    )
     for error in errors:
         print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
     sys.exit(1 if errors else 0)
@@ -214,7 +223,9 @@ def reprocess(
 
     settings = _settings(None, root_option, db, config)
     if not _change_state(settings, work, json_output) and session is not None:
-        raise ConfigError(f"{processor} has not processed a session {printable(session)}", "a key is like alice/x.jsonl")
+        raise ConfigError(
+            f"{processor} has not processed a session {printable(session)}", "a key is like alice/x.jsonl"
+        )
 
 
 @app.command(name="check-config")
@@ -245,9 +256,8 @@ def check_config(
 def _change_state(
     settings: Settings, work: Callable[[Any], list[tuple[str, str]]], json_output: bool
 ) -> list[tuple[str, str]]:
-    with open_database(settings.db) as conn:
-        with transaction(conn):
-            done = work(conn)
+    with open_database(settings.db) as conn, transaction(conn):
+        done = work(conn)
     rows = [[name, printable(key)] for name, key in sorted(done)]
     data = [{"processor": name, "session_file": key} for name, key in sorted(done)]
     _show(data, json_output, ["processor", "session"], rows)

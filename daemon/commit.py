@@ -86,7 +86,9 @@ class _Queued:
 
 
 def apply(
-    conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], commits: Sequence[Commit]
+    conn: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, Mapping[str, ResultTable]],
+    commits: Sequence[Commit],
 ) -> None:
     """Write a group of runs in one transaction.
 
@@ -107,7 +109,10 @@ def apply(
 
 
 def _apply_one(
-    conn: duckdb.DuckDBPyConnection, processor: str, tables: Mapping[str, ResultTable], commits: Sequence[Commit]
+    conn: duckdb.DuckDBPyConnection,
+    processor: str,
+    tables: Mapping[str, ResultTable],
+    commits: Sequence[Commit],
 ) -> None:
     replaced = [key for commit in commits for key in commit.replaces]
     moved = [commit.moved_from for commit in commits if commit.moved_from is not None]
@@ -164,9 +169,7 @@ class Committer:
         """Begin to write."""
         self._thread.start()
 
-    def submit(
-        self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False
-    ) -> None:
+    def submit(self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
         """Queue an item, waiting while the queue is full; backlog, if not ``urgent``, may wait for company.
 
         Raises:
@@ -294,11 +297,7 @@ class Committer:
     def _maybe_fold(self, *, idle: bool) -> None:
         if not self._unfolded:
             self._folded_at = time.monotonic()
-        elif (
-            idle
-            or self._unfolded >= self._fold_entries
-            or time.monotonic() - self._folded_at > FOLD_AGE_SECONDS
-        ):
+        elif idle or self._unfolded >= self._fold_entries or time.monotonic() - self._folded_at > FOLD_AGE_SECONDS:
             self._fold()
 
     def _fold(self) -> None:

@@ -61,7 +61,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: Any
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what :func:`load` gives: it merges the sources itself, to know where each value is from."""
         return (init_settings,)
@@ -84,7 +88,7 @@ def load(flags: Mapping[str, Any], file: Path | None = None) -> tuple[Settings, 
     from_file = _read(file) if file else {}
     values = from_file | environment | given
     sources = dict.fromkeys(Settings.model_fields, "default")
-    sources |= {name: f"file {file}" for name in from_file}
+    sources |= dict.fromkeys(from_file, f"file {file}")
     sources |= {name: _variable(name) for name in environment}
     sources |= dict.fromkeys(given, "command line")
     try:
@@ -94,7 +98,9 @@ def load(flags: Mapping[str, Any], file: Path | None = None) -> tuple[Settings, 
         name = str(first["loc"][0])
         if name not in Settings.model_fields:
             allowed = ", ".join(Settings.model_fields)
-            raise ConfigError(f"{sources[name]}: there is no setting {printable(name)}", f"there are: {allowed}") from None
+            raise ConfigError(
+                f"{sources[name]}: there is no setting {printable(name)}", f"there are: {allowed}"
+            ) from None
         what = first["msg"][0].lower() + first["msg"][1:]
         raise ConfigError(
             f"{sources[name]}: {name} is {printable(repr(first['input']))}: {what}",
@@ -112,7 +118,9 @@ def _environment() -> dict[str, Any]:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{ENV_PREFIX}CONFIG"}
     for variable in os.environ:
         if variable.startswith(ENV_PREFIX) and variable not in known:
-            raise ConfigError(f"environment {printable(variable)}: there is no such setting", ", ".join(sorted(known)))
+            raise ConfigError(
+                f"environment {printable(variable)}: there is no such setting", ", ".join(sorted(known))
+            )
     try:
         values = dict(EnvSettingsSource(Settings)())
     except ValueError as error:

@@ -123,7 +123,11 @@ def _script(rng: random.Random) -> Iterator[tuple[str, str]]:
             "cwd": f"/home/{person}/project",
         }
         if key in open_calls:
-            block = {"type": "tool_result", "tool_use_id": open_calls.pop(key), "is_error": rng.random() < 0.1}  # noqa: PLR2004
+            block = {
+                "type": "tool_result",
+                "tool_use_id": open_calls.pop(key),
+                "is_error": rng.randrange(10) == 0,
+            }
             line = common | {"type": "user", "message": {"role": "user", "content": [block]}}
         elif rng.random() < 0.25:  # noqa: PLR2004
             line = common | {"type": "user", "message": {"role": "user", "content": "Please go on."}}

@@ -28,7 +28,6 @@ from daemon.transcript import Transcripts
 from daemon.worker import Workers
 from processors.registry import Registered
 
-
 SWITCH_SECONDS = 0.0005
 """A thread that waits for the interpreter gets it after this long. A commit gives it away and takes it back some
 twenty times; with Python's 5 ms, that would cost an append 100 ms while a worker is busy with backlog."""
@@ -57,9 +56,7 @@ class Engine:
             line_limit=settings.line_limit_bytes,
             lanes=len(processors),
         )
-        self._conn = open_database(
-            settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads
-        )
+        self._conn = open_database(settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads)
         with store_errors(settings.db):
             self._notes = Notes(Path(f"{settings.db}.inflight"))
             tables = self._tables(processors)
@@ -177,15 +174,11 @@ class Engine:
 
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed."""
-        return all(
-            lane.idle() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True)
-        )
+        return all(lane.idle() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True))
 
     def drained(self) -> bool:
         """Whether everything that was behind had its turn, failed or not."""
-        return all(
-            lane.drained() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True)
-        )
+        return all(lane.drained() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True))
 
     def stuck(self, seconds: float) -> str | None:
         """The part that has made no progress for so long, or that is dead; None if all is well."""
@@ -199,11 +192,10 @@ class Engine:
     def close(self, timeout: float) -> bool:
         """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""
         deadline = time.monotonic() + timeout
-        clean = all([workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers])
+        ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
         written = self.committer.close(max(timeout, deadline - time.monotonic()))
-        if clean and written:
+        if all(ended) and written:
             self._origins_conn.close()
             self._conn.close()
-        return clean and written
-
+        return all(ended) and written

@@ -78,7 +78,12 @@ class Events:
         """A full scan ended; ``found`` sessions were not as processed."""
         duration = round(seconds * 1000)
         self._tell(
-            "info" if found else "debug", "scanned", files=files, folders=folders, found=found, duration_ms=duration
+            "info" if found else "debug",
+            "scanned",
+            files=files,
+            folders=folders,
+            found=found,
+            duration_ms=duration,
         )
 
     def missed(self, session: str) -> None:
@@ -151,7 +156,14 @@ class Events:
 
     def interrupted(self, processor: str, session: str, *, attempts: int, error: str) -> None:
         """The process died during this run; it counts as an attempt, for it may have been the cause."""
-        self._tell("warning", "interrupted", processor=processor, session_file=session, attempts=attempts, error=error)
+        self._tell(
+            "warning",
+            "interrupted",
+            processor=processor,
+            session_file=session,
+            attempts=attempts,
+            error=error,
+        )
 
     def look_failed(self, processor: str, session: str, *, error: str) -> None:
         """The file could not be read for a reason that may pass."""
@@ -159,9 +171,7 @@ class Events:
 
     def abandoned(self, processor: str, session: str, *, seconds: float) -> None:
         """A run is over its budget; whatever it returns later is dropped."""
-        self._tell(
-            "error", "abandoned", processor=processor, session_file=session, duration_ms=round(seconds * 1000)
-        )
+        self._tell("error", "abandoned", processor=processor, session_file=session, duration_ms=round(seconds * 1000))
 
     def lane_paused(self, processor: str, reason: str) -> None:
         """A processor does not run any more until the daemon restarts."""
@@ -195,9 +205,7 @@ class Events:
 
 
 class Counters:
-    """A listener that counts events and adds up some of their fields: ``<event>.<field>``, and by processor
-    ``<event>.<processor>.<field>``.
-    """
+    """A listener that counts events and adds up fields: ``<event>.<field>`` and ``<event>.<processor>.<field>``."""
 
     SUMMED = ("sessions", "lines", "malformed", "items", "bytes", "runs", "rows")
 

@@ -63,7 +63,8 @@ def remember(conn: duckdb.DuckDBPyConnection, failures: Sequence[Failure]) -> No
             failure.failed_at,
         ]
         conn.execute(
-            f"INSERT INTO session_failures ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})", values
+            f"INSERT INTO session_failures ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})",
+            values,
         )
 
 

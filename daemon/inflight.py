@@ -4,6 +4,7 @@ One small file per worker. It is not synced: it has to survive the process, not 
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,9 @@ class Notes:
         """The runs that were in flight when the process before this one died."""
         notes = []
         for path in sorted(self._folder.iterdir()):
-            try:
+            # Empty: nothing was in flight. Cut short: it was only being written.
+            with suppress(msgspec.DecodeError, ValueError):
                 notes.append(msgspec.json.decode(path.read_bytes(), type=Note))
-            except (msgspec.DecodeError, ValueError):
-                pass  # empty: nothing was in flight; cut short: it was only being written
         return notes
 
     def clear(self) -> None:

@@ -3,7 +3,8 @@
 import os
 import socket
 import sys
-from typing import IO, Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -16,7 +17,7 @@ JOURNAL_SOCKET = "/run/systemd/journal/socket"
 _FIELDS = {"session_file": "SESSION_FILE", "processor": "PROCESSOR"}
 
 
-def listener(level: Level, *, as_json: bool = False, stream: IO[str] | None = None) -> Listener:
+def listener(level: Level, *, as_json: bool = False, stream: TextIO | None = None) -> Listener:
     """A listener that writes events of at least ``level`` to where this process's log belongs.
 
     Args:
@@ -52,7 +53,7 @@ def _harmless(_logger: object, _method: str, fields: Any) -> Any:
     return {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _is_journal(stream: IO[str]) -> bool:
+def _is_journal(stream: TextIO) -> bool:
     """Whether the stream leads to journald: systemd says which device and inode it has connected."""
     wanted = os.environ.get("JOURNAL_STREAM", "")
     try:
@@ -76,7 +77,7 @@ class _Journald:
         entry = {"MESSAGE": f"{event}: {shown}", "PRIORITY": str(_PRIORITIES[level]), "EVENT": event}
         entry |= {"SYSLOG_IDENTIFIER": "sessiond"}
         entry |= {_FIELDS.get(name, f"SESSIOND_{name.upper()}"): printable(value) for name, value in fields.items()}
-        try:
-            self._socket.sendto("".join(f"{name}={value}\n" for name, value in entry.items()).encode(), JOURNAL_SOCKET)
-        except OSError:
-            pass  # the journal is full or restarting; the daemon's work does not depend on it
+        # The journal may be full or restarting; the daemon's work does not depend on it.
+        with suppress(OSError):
+            lines = "".join(f"{name}={value}\n" for name, value in entry.items())
+            self._socket.sendto(lines.encode(), JOURNAL_SOCKET)

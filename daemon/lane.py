@@ -18,7 +18,14 @@ from daemon import positions
 from daemon.commit import Commit, Committer, FailureNote
 from daemon.cursor import Signature
 from daemon.cursor_cache import CursorCache
-from daemon.errors import SessionBusyError, SessionGoneError, SessionRefusedError, StoreError, describe, printable
+from daemon.errors import (
+    SessionBusyError,
+    SessionGoneError,
+    SessionRefusedError,
+    StoreError,
+    describe,
+    printable,
+)
 from daemon.events import Events
 from daemon.failures import Failure
 from daemon.pending import Pending, Taken

@@ -66,7 +66,11 @@ def scan_once(
     try:
         _wait(engine, counters, files=len(found), size=sum(seen.size for _, seen in found), progress=progress)
         failed = unread.files + [
-            {"processor": lane.spec.name, "session_file": printable(failure.session_key), "error": failure.error}
+            {
+                "processor": lane.spec.name,
+                "session_file": printable(failure.session_key),
+                "error": failure.error,
+            }
             for lane in engine.lanes
             for failure in lane.failed()
         ]
@@ -75,7 +79,10 @@ def scan_once(
     per_processor = [
         {
             "processor": lane.spec.name,
-            **{name: counters[f"processed.{lane.spec.name}.{name}"] for name in ("sessions", "lines", "malformed", "items")},
+            **{
+                name: counters[f"processed.{lane.spec.name}.{name}"]
+                for name in ("sessions", "lines", "malformed", "items")
+            },
             "failed": sum(1 for failure in failed if failure["processor"] == lane.spec.name),
         }
         for lane in engine.lanes

@@ -95,7 +95,10 @@ def append(conn: duckdb.DuckDBPyConnection, entries: Iterable[Entry]) -> None:
     insert(
         conn,
         "session_cursor_log",
-        pa.table([pa.array(column, kind) for column, kind in zip(columns, _LOG_SCHEMA.types, strict=True)], _LOG_SCHEMA),
+        pa.table(
+            [pa.array(column, kind) for column, kind in zip(columns, _LOG_SCHEMA.types, strict=True)],
+            _LOG_SCHEMA,
+        ),
     )
 
 
@@ -218,9 +221,7 @@ def recent_runs(
     return [(key, (now - at).total_seconds()) for key, at in found.fetchall()]
 
 
-def same_inode(
-    conn: duckdb.DuckDBPyConnection, signatures: Sequence[tuple[str, Signature]]
-) -> dict[str, list[str]]:
+def same_inode(conn: duckdb.DuckDBPyConnection, signatures: Sequence[tuple[str, Signature]]) -> dict[str, list[str]]:
     """For each key, the other known sessions that were last seen in the very inode that it has now, if any."""
     wanted = pa.table(
         {

@@ -45,14 +45,22 @@ class SessionProcessorStateRepository:
         # Until the row stands, what is missing only means that the session is processed again.
         self._conn.execute(f"DELETE FROM session_cursor_log WHERE {mine}", [processor_name, session_file])
         self._conn.execute(
-            f"DELETE FROM session_cursors WHERE {mine} AND file_hash <> ?", [processor_name, session_file, file_hash]
+            f"DELETE FROM session_cursors WHERE {mine} AND file_hash <> ?",
+            [processor_name, session_file, file_hash],
         )
         self._conn.execute(
             """
             INSERT INTO session_processor_state VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET username = excluded.username, processed_at = excluded.processed_at,
                 items_extracted = excluded.items_extracted, file_hash = excluded.file_hash""",
-            [processor_name, session_file, username, datetime.now(UTC).replace(tzinfo=None), items_count, file_hash],
+            [
+                processor_name,
+                session_file,
+                username,
+                datetime.now(UTC).replace(tzinfo=None),
+                items_count,
+                file_hash,
+            ],
         )
 
     def scan_unprocessed_for(

@@ -25,7 +25,6 @@ from daemon.transcript import Look, Transcripts
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
 
-
 ADOPTED = "adopted"
 """In place of a fingerprint: another tool has processed this content, and left no carry to go on from."""
 

@@ -98,7 +98,9 @@ class _Run:
     def _session(self, key: str, recorded: str | None) -> None:
         counts = self.counts
         try:
-            outcome, items = self._incremental(key, recorded) if self._spec.incremental else self._whole(key, recorded)
+            outcome, items = (
+                self._incremental(key, recorded) if self._spec.incremental else self._whole(key, recorded)
+            )
         except SessionError:
             outcome, items = "skipped", 0
         except (ProcessorFailedError, ContractError, duckdb.Error) as error:

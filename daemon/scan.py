@@ -43,55 +43,70 @@ def scan(
         stop: asked now and then whether to give up.
 
     """
-    totals = Totals()
-    batch: list[tuple[str, Signature]] = []
-    skip = len(root) + 1
+    walk = _Walk(root, needs, found, refused)
     folders = [start or root]
     while folders:
-        folder = folders.pop()
         if stop():
-            totals.complete = False
+            walk.totals.complete = False
             break
-        prefix = folder[skip:] + "/" if len(folder) >= skip else ""
+        walk.folder(folders.pop(), folders)
+    walk.flush()
+    return walk.totals
+
+
+class _Walk:
+    """The state of one walk."""
+
+    def __init__(
+        self, root: str, needs: Callable[[str, int], bool], found: Found, refused: Callable[[str, str], None]
+    ) -> None:
+        self.totals = Totals()
+        self._skip = len(root) + 1
+        self._needs = needs
+        self._found = found
+        self._refused = refused
+        self._batch: list[tuple[str, Signature]] = []
+
+    def folder(self, path: str, folders: list[str]) -> None:
+        """List one folder and add those in it to ``folders``."""
+        prefix = path[self._skip :] + "/" if len(path) >= self._skip else ""
         try:
-            with os.scandir(folder) as entries:
-                totals.folders += 1
+            with os.scandir(path) as entries:
+                self.totals.folders += 1
                 for entry in entries:
-                    name = entry.name
-                    if name.endswith(SUFFIX):
-                        key = prefix + name
-                        if not entry.is_file(follow_symlinks=False):
-                            if prefix:
-                                refused(key, "irregular")
-                            continue
-                        if not prefix:
-                            continue  # a file directly in the root belongs to nobody
-                        if not is_name(key):
-                            refused(key, "name")
-                            continue
-                        status = entry.stat(follow_symlinks=False)
-                        seen = (
-                            status.st_dev,
-                            status.st_ino,
-                            status.st_size,
-                            status.st_mtime_ns,
-                            status.st_ctime_ns,
-                        )
-                        totals.files += 1
-                        totals.bytes += status.st_size
-                        if needs(key, hash(seen)):
-                            batch.append((key, Signature(*seen)))
-                            if len(batch) >= BATCH:
-                                totals.found += len(batch)
-                                found(batch)
-                                batch = []
+                    if entry.name.endswith(SUFFIX):
+                        if prefix:  # a file directly in the root belongs to nobody
+                            self._file(prefix + entry.name, entry)
                     elif entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
         except FileNotFoundError:
-            continue  # gone since it was listed; what is new in its place is reported or found next time
+            pass  # gone since it was listed; what is new in its place is reported, or found next time
         except OSError as error:
-            refused(prefix or ".", "permission" if isinstance(error, PermissionError) else "unreadable")
-    if batch:
-        totals.found += len(batch)
-        found(batch)
-    return totals
+            self._refused(prefix or ".", "permission" if isinstance(error, PermissionError) else "unreadable")
+        if len(self._batch) >= BATCH:
+            self.flush()
+
+    def _file(self, key: str, entry: os.DirEntry[str]) -> None:
+        if not entry.is_file(follow_symlinks=False):
+            self._refused(key, "irregular")
+        elif not is_name(key):
+            self._refused(key, "name")
+        else:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                return
+            # As a plain tuple: its hash is that of the signature, which is only made where it is needed.
+            seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            totals = self.totals
+            totals.files += 1
+            totals.bytes += status.st_size
+            if self._needs(key, hash(seen)):
+                self._batch.append((key, Signature(*seen)))
+
+    def flush(self) -> None:
+        """Hand over what was found."""
+        if self._batch:
+            self.totals.found += len(self._batch)
+            self._found(self._batch)
+            self._batch = []

@@ -11,6 +11,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -36,10 +37,8 @@ class WakePipe:
 
     def set(self) -> None:
         """Wake it."""
-        try:
+        with suppress(BlockingIOError):  # full of wake-ups already
             os.write(self._writer, b"\0")
-        except BlockingIOError:
-            pass  # full of wake-ups already
 
     def wait(self, timeout: float) -> None:
         """Wait until it is set, at most ``timeout`` seconds, and clear it."""
@@ -183,7 +182,9 @@ class Service:
         try:
             if self._reload is not None:
                 new = self._reload()
-                changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)]
+                changed = [
+                    name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)
+                ]
                 self.survey.retime(new.scan_seconds, new.fallback_scan_seconds)
                 self._settings = new
                 self._events.reloaded(changed)

@@ -7,7 +7,7 @@ committed since. What counts is both together, and the log wins: see :mod:`daemo
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +154,8 @@ def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
         conn.commit()
     except BaseException:
-        try:
+        with suppress(duckdb.Error):  # a failed commit has ended the transaction already
             conn.rollback()
-        except duckdb.Error:
-            pass  # a failed commit has ended the transaction already
         raise
 
 

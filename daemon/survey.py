@@ -138,7 +138,14 @@ class Survey:
             self._scan_all()
         else:
             for folder in folders:
-                scan(self._root, self._engine.needs, self._engine.behind, self._refused, start=folder, stop=self._stopped)
+                scan(
+                    self._root,
+                    self._engine.needs,
+                    self._engine.behind,
+                    self._refused,
+                    start=folder,
+                    stop=self._stopped,
+                )
         return True
 
     def _root_is_there(self) -> bool:

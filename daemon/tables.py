@@ -19,7 +19,6 @@ from daemon.positions import insert
 from daemon.store import scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
-
 Row = tuple[object, ...]
 Updates = tuple[tuple[str, ...], list[Row]]
 """Names of columns, and rows of just these."""
@@ -28,7 +27,7 @@ _NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 class ResultTable:
-    """One table of one processor. Creates it on ``conn``; afterwards ``rows`` and ``updates`` may be called by any thread."""
+    """One table of one processor, created on ``conn``; then ``rows`` and ``updates`` may be called by any thread."""
 
     def __init__(self, conn: duckdb.DuckDBPyConnection, declared: Table) -> None:
         self.declared = declared
@@ -221,4 +220,3 @@ class ResultTable:
             " QUALIFY row_number() OVER (PARTITION BY session_file ORDER BY seq DESC) = 1"
         )
         conn.execute(f"DELETE FROM {log}")
-

@@ -30,7 +30,7 @@ SAMPLE_BYTES = 64
 
 RACY_NS = 2_000_000_000
 """A file changed this recently may change again without its timestamps showing it: the coarsest clock of a
-file system in use ticks every two seconds (FAT); Linux file systems, every 1–10 ms."""
+file system in use ticks every two seconds (FAT); Linux file systems, every 1 to 10 ms."""
 
 BLOCK_BYTES = 1 << 20
 SHARED_BYTES = 32 << 20
@@ -52,6 +52,7 @@ class Look:
         changed: there is something to commit, if only a new signature.
 
     The rest are fields of the cursor that the look leads to.
+
     """
 
     signature: Signature
@@ -207,9 +208,7 @@ class Transcripts:
                 self._active.popitem(last=False)
             return active
 
-    def _look(
-        self, fd: int, signature: Signature, cursor: Cursor | None, active: _Active, *, racy: bool
-    ) -> Look:
+    def _look(self, fd: int, signature: Signature, cursor: Cursor | None, active: _Active, *, racy: bool) -> Look:
         start = _start(signature, clean=not racy)
         if cursor is None:
             return self._read(fd, signature, None, start, active)
@@ -238,9 +237,7 @@ class Transcripts:
         head, tail = self._samples(fd, cursor.offset)
         return _Prefix(signature, cursor.offset, hasher, cursor.fingerprint, head, tail, clean=not racy)
 
-    def _read(
-        self, fd: int, signature: Signature, cursor: Cursor | None, prefix: _Prefix, active: _Active
-    ) -> Look:
+    def _read(self, fd: int, signature: Signature, cursor: Cursor | None, prefix: _Prefix, active: _Active) -> Look:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
         data, at_end = self._fill(fd, prefix.offset, place, signature.size)
@@ -312,9 +309,7 @@ class Transcripts:
         data = os.pread(fd, length, offset)
         if 0 < len(data) < length:  # a short read is not the end of the file
             parts = [data]
-            while length > (got := sum(map(len, parts))) and (
-                part := os.pread(fd, length - got, offset + got)
-            ):
+            while length > (got := sum(map(len, parts))) and (part := os.pread(fd, length - got, offset + got)):
                 parts.append(part)
             data = b"".join(parts)
         self.bytes_read += len(data)

@@ -15,7 +15,15 @@ from datetime import UTC, datetime
 import duckdb
 
 from daemon.commit import Commit
-from daemon.errors import SessionBusyError, SessionError, SessionGoneError, SessionRefusedError, StoreError, describe, printable
+from daemon.errors import (
+    SessionBusyError,
+    SessionError,
+    SessionGoneError,
+    SessionRefusedError,
+    StoreError,
+    describe,
+    printable,
+)
 from daemon.inflight import Note, Notes, Slot
 from daemon.lane import About, Lane
 from daemon.pending import Taken
@@ -189,9 +197,7 @@ class Workers:
             self._tell(job, look)
             self._lane.submit(taken, look, replace(commit, heals=self._lane.has_failed(taken.key)))
 
-    def _run_whole(
-        self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection
-    ) -> None:
+    def _run_whole(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
         before = job.valid(self._spec.version)
         look, cursor = look_whole(self._lane.transcripts, self._spec, taken.key, before)
         if not self._needs_run(worker, taken, job, look):
@@ -230,13 +236,12 @@ class Workers:
             self._lane.settled(taken, replace(look, recheck=False))
             return False
         recorded = job.recorded_hash()
-        if recorded is not None and not look.recheck:
-            if self._lane.transcripts.digest(taken.key, like=recorded) == recorded:
-                self._release(worker)
-                entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), _utc_now())
-                self._lane.submit(taken, replace(look, more=False), Commit(entry))
-                return False
-        return True
+        if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
+            return True
+        self._release(worker)
+        entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), _utc_now())
+        self._lane.submit(taken, replace(look, more=False), Commit(entry))
+        return False
 
     def _in_flight(self, worker: _Worker, key: str) -> "_InFlight":
         assert worker.about is not None

@@ -1,6 +1,6 @@
 """What an author of a processor needs; nothing here imports from the daemon.
 
-    from processors import Batch, IncrementalProcessor, ProcessorResult, Table
+from processors import Batch, IncrementalProcessor, ProcessorResult, Table
 """
 
 from processors.contract import Batch, IncrementalProcessor, ProcessorResult, SessionProcessor, Table

@@ -255,7 +255,9 @@ class SessionProcessor(Protocol):
     def process_session(
         self, session_path: Path, username: str, session_key: str, conn: duckdb.DuckDBPyConnection
     ) -> ProcessorResult:
-        """Process the file as it is now. What it writes through ``conn`` is committed together with the
-        record that the session was processed, or not at all: the transaction belongs to the engine.
+        """Process the file as it is now.
+
+        What it writes through ``conn`` is committed together with the record that the session was processed,
+        or not at all: the transaction belongs to the engine.
         """
         ...

@@ -1,5 +1,6 @@
 """For authors of processors: check that a fold is one, without a daemon or a database."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def check_fold(processor: object, lines: Sequence[bytes], cuts: Iterable[int]) -
 
     """
     edges = [0, *sorted(min(max(cut, 0), len(lines)) for cut in cuts), len(lines)]
-    parts = [lines[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [lines[start:end] for start, end in itertools.pairwise(edges)]
     whole, folded = fold(processor, [lines]), fold(processor, parts)
     for name, rows in whole.items():
         assert folded[name] == rows, f"table {name}: at once {rows!r}, in {len(parts)} parts {folded[name]!r}"

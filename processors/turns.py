@@ -176,7 +176,7 @@ def _fit(kind: Any, value: Any) -> tuple[bool, Any]:
 def parse_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """All objects of a JSONL file, in order.
 
-    Lines end at ``\\n`` only. Blank and malformed lines and lines that are no objects are skipped; a last
+    Only a newline ends a line. Blank and malformed lines and lines that are no objects are skipped; a last
     line without a newline counts if it is a whole object.
 
     Raises:

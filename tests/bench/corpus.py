@@ -5,13 +5,32 @@ response in about two lines with one message id), 14 % user (nearly all tool res
 0.3-6 KB with a long tail, 1.7 KB on average.
 """
 
+import itertools
 import json
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 TOOLS = ("Bash", "Read", "Edit", "Grep", "Glob", "Write", "WebFetch", "TodoWrite", "Task", "mcp__github__search")
-_TEXT = " ".join(random.Random(1).choices("the a test of value returns file line error 'quoted' \\path { } naïve".split(), k=60_000))
+_WORDS = (
+    "the",
+    "a",
+    "test",
+    "of",
+    "value",
+    "returns",
+    "file",
+    "line",
+    "error",
+    "'quoted'",
+    "\\path",
+    "{",
+    "}",
+    "naïve",
+)
+_TEXT = " ".join(random.Random(1).choices(_WORDS, k=60_000))
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _text(rng: random.Random, mean: float) -> str:
@@ -23,10 +42,10 @@ def _text(rng: random.Random, mean: float) -> str:
 def lines(rng: random.Random, session: str) -> Iterator[bytes]:
     """Endless lines of one session, each with its newline."""
     number, open_call, response = 0, None, None
-    second = 0.0
+    now = _BEGIN + timedelta(seconds=rng.randrange(150 * 86_400))
     while True:
         number += 1
-        second += rng.expovariate(1 / 3)
+        now += timedelta(milliseconds=int(rng.expovariate(1 / 3000)))
         kind = rng.random()
         common = {
             "parentUuid": f"{session[:8]}-{number - 1:08d}",
@@ -37,11 +56,11 @@ def lines(rng: random.Random, session: str) -> Iterator[bytes]:
             "version": "2.1.39",
             "gitBranch": "main",
             "uuid": f"{session[:8]}-{number:08d}",
-            "timestamp": f"2026-{1 + number % 9:02d}-{1 + int(second) // 86400 % 28:02d}"
-            f"T{int(second) // 3600 % 24:02d}:{int(second) // 60 % 60:02d}:{second % 60:06.3f}Z",
+            "timestamp": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z",
         }
         if kind < 0.64:
-            nested = {"type": "assistant", "message": {"role": "assistant", "content": [{"type": "text", "text": _text(rng, 500)}]}}
+            content = [{"type": "text", "text": _text(rng, 500)}]
+            nested = {"type": "assistant", "message": {"role": "assistant", "content": content}}
             line = common | {
                 "type": "progress",
                 "data": {"type": rng.choice(("agent_progress", "bash_progress", "hook_progress")), "message": nested},
@@ -77,7 +96,8 @@ def lines(rng: random.Random, session: str) -> Iterator[bytes]:
         elif kind < 0.99:
             if open_call is not None:
                 output = _text(rng, 1200)
-                block = {"type": "tool_result", "tool_use_id": open_call, "content": output, "is_error": rng.random() < 0.05}
+                block = {"type": "tool_result", "tool_use_id": open_call, "content": output}
+                block["is_error"] = rng.random() < 0.05
                 line = common | {
                     "type": "user",
                     "message": {"role": "user", "content": [block]},
@@ -87,19 +107,27 @@ def lines(rng: random.Random, session: str) -> Iterator[bytes]:
             else:
                 line = common | {"type": "user", "message": {"role": "user", "content": _text(rng, 200)}}
         else:
-            line = {"type": "file-history-snapshot", "messageId": f"m{number}", "snapshot": {"files": _text(rng, 3000)}}
+            line = {
+                "type": "file-history-snapshot",
+                "messageId": f"m{number}",
+                "snapshot": {"files": _text(rng, 3000)},
+            }
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _uuid(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-{number:012x}"
 
 
 def session_name(number: int) -> str:
     """The key of a session: fifty users, four projects each."""
-    return f"user{number % 50:02d}/project-{number // 50 % 4}/{number:08x}-0000-4000-8000-{number:012x}.jsonl"
+    return f"user{number % 50:02d}/project-{number // 50 % 4}/{_uuid(number)}.jsonl"
 
 
-def write(root: Path, *, sessions: int, size: int, seed: int = 1) -> int:
-    """Write ``sessions`` files of together about ``size`` bytes below ``root``; returns the bytes written."""
+def write(root: Path, *, sessions: int, size: int, seed: int = 1) -> list[Path]:
+    """Write ``sessions`` files of together about ``size`` bytes below ``root``; returns them."""
     rng = random.Random(seed)
-    written = 0
+    paths = []
     for number in range(sessions):
         path = root / session_name(number)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,5 +136,23 @@ def write(root: Path, *, sessions: int, size: int, seed: int = 1) -> int:
         with path.open("wb") as file:
             while file.tell() < wanted:
                 file.write(next(source))
-            written += file.tell()
-    return written
+        paths.append(path)
+    return paths
+
+
+def write_crowd(root: Path, *, sessions: int, lines_each: int = 4, seed: int = 2) -> list[Path]:
+    """Write many small sessions, a hundred to a folder, quickly: only the ids differ; returns them."""
+    rng = random.Random(seed)
+    stem = _uuid(0)
+    texts = [b"".join(itertools.islice(lines(rng, stem), lines_each)) for _ in range(200)]
+    paths = []
+    for number in range(sessions):
+        folder = root / f"user{number // 100 % 50:02d}" / f"project-{number // 5000}"
+        if number % 100 == 0:
+            folder.mkdir(parents=True)
+        name = _uuid(number)
+        path = folder / f"{name}.jsonl"
+        own = texts[number % len(texts)].replace(stem.encode(), name.encode())
+        path.write_bytes(own.replace(stem[:8].encode(), name[:8].encode()))
+        paths.append(path)
+    return paths

@@ -1,0 +1,253 @@
+"""What waits and when it is due, against a model that says the rules one by one."""
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from daemon.pending import Pending
+
+KEYS = st.sampled_from(["a/1", "a/2", "b/1"])
+
+
+@dataclass
+class Session:
+    """The model of one session: what happened to it that no run has covered yet."""
+
+    changes: list[int] = field(default_factory=list)
+    held: int | None = None  # found behind before its cadence was over
+    retry: int | None = None
+    behind: bool = False
+    running: bool = False
+    since: int | None = None  # of the run under way
+    began: float = -math.inf
+
+    def first(self) -> int | None:
+        times = self.changes if self.held is None else [self.held, *self.changes]
+        return min(times, default=None)
+
+    def due(self, debounce: int, max_delay: int, cadence: int) -> float | None:
+        if self.running:
+            return None
+        if self.changes:
+            debounced = min(self.changes[-1] + debounce, self.first() + max_delay)
+            return max(debounced, self.began + cadence)
+        if self.held is not None:
+            return max(self.held, self.began + cadence)
+        return self.retry
+
+
+class PendingRules(RuleBasedStateMachine):
+    """Whatever happens in whatever order, a session is taken exactly when the rules say."""
+
+    def __init__(self, debounce: int, max_delay: int, cadence: int):
+        super().__init__()
+        self.limits = (debounce, max_delay, cadence)
+        self.pending = Pending(*self.limits)
+        self.sessions: dict[str, Session] = {}
+        self.now = 0
+
+    def session(self, key: str) -> Session:
+        return self.sessions.setdefault(key, Session())
+
+    def due(self) -> dict[str, float]:
+        times = {key: session.due(*self.limits) for key, session in self.sessions.items()}
+        return {key: time for key, time in times.items() if time is not None}
+
+    @rule(key=KEYS)
+    def change(self, key):
+        session = self.session(key)
+        session.changes.append(self.now)
+        if not session.running:
+            session.behind, session.retry = False, None
+        self.pending.changed(key, self.now)
+
+    @rule(key=KEYS)
+    def fall_behind(self, key):
+        session = self.session(key)
+        if session.running:
+            if not session.changes:
+                session.changes.append(self.now)
+        elif session.due(*self.limits) is None and not session.behind:
+            if session.began + self.limits[2] > self.now:
+                session.held = self.now
+            else:
+                session.behind = True
+        self.pending.behind(key, self.now)
+
+    @rule(key=KEYS, wait=st.integers(0, 40))
+    def retry_later(self, key, wait):
+        session = self.session(key)
+        if session.running:
+            return
+        if session.due(*self.limits) is None and not session.behind:
+            session.retry = self.now + wait
+        self.pending.later(key, self.now + wait)
+
+    @rule(seconds=st.integers(1, 30))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @rule()
+    def take(self):
+        ready = {key for key, time in self.due().items() if time <= self.now}
+        behind = {key for key, session in self.sessions.items() if session.behind}
+        taken = self.pending.take(self.now)
+        if taken is None:
+            assert not ready
+            assert not behind
+            return
+        session = self.sessions[taken.key]
+        assert not session.running
+        assert taken.key in (ready or behind), "live changes go before backlog"
+        assert taken.since == session.first()
+        self.sessions[taken.key] = Session(running=True, began=self.now, since=session.first())
+
+    @precondition(lambda self: any(session.running for session in self.sessions.values()))
+    @rule(data=st.data())
+    def finish(self, data):
+        running = sorted(key for key, session in self.sessions.items() if session.running)
+        key = data.draw(st.sampled_from(running))
+        self.sessions[key].running, self.sessions[key].since = False, None
+        self.pending.done(key, self.now)
+
+    @invariant()
+    def it_wakes_up_when_the_next_session_is_due(self):
+        due = list(self.due().values())
+        due += [self.now for session in self.sessions.values() if session.behind]
+        wanted = max(0.0, min(due) - self.now) if due else None
+        assert self.pending.next_due(self.now) == wanted
+
+    @invariant()
+    def it_says_what_is_pending(self):
+        due = self.due()
+        for key, session in self.sessions.items():
+            assert self.pending.is_running(key) == session.running
+            assert self.pending.is_pending(key) == (session.running or session.behind or key in due)
+        firsts = [session.first() for session in self.sessions.values()]
+        firsts += [session.since for session in self.sessions.values()]
+        assert self.pending.oldest_change() == min((time for time in firsts if time is not None), default=None)
+
+    @invariant()
+    def it_counts_what_waits(self):
+        counts = self.pending.counts(self.now)
+        sessions = self.sessions.values()
+        waiting = [session for session in sessions if not session.running and session.first() is not None]
+        assert counts["live"] == len(waiting)
+        assert counts["backlog"] == sum(session.behind for session in sessions)
+        assert counts["running"] == sum(session.running for session in sessions)
+        assert counts["delayed"] == sum(time > self.now + self.limits[1] for time in self.due().values())
+        idle = not (counts["live"] or counts["backlog"] or counts["running"])
+        assert self.pending.idle() == idle
+
+    def teardown(self):
+        """Nothing is ever lost: once time has passed, everything that happened gets its run."""
+        for key in [key for key, session in self.sessions.items() if session.running]:
+            self.sessions[key].running = False
+            self.pending.done(key, self.now)
+        wanted = {key for key, session in self.sessions.items() if session.behind} | self.due().keys()
+        taken = set()
+        while (run := self.pending.take(self.now + 10_000)) is not None:
+            assert run.key not in taken, "at most one run waits"
+            taken.add(run.key)
+        assert taken == wanted
+
+
+class WithoutCadence(PendingRules):
+    def __init__(self):
+        super().__init__(debounce=4, max_delay=20, cadence=0)
+
+
+class WithCadence(PendingRules):
+    def __init__(self):
+        super().__init__(debounce=4, max_delay=10, cadence=50)
+
+
+class WithoutDebounce(PendingRules):
+    def __init__(self):
+        super().__init__(debounce=0, max_delay=0, cadence=0)
+
+
+TestWithoutCadence = WithoutCadence.TestCase
+TestWithCadence = WithCadence.TestCase
+TestWithoutDebounce = WithoutDebounce.TestCase
+
+
+@pytest.fixture
+def pending():
+    return Pending(debounce=4, max_delay=20)
+
+
+def test_a_session_that_never_stops_changing_still_gets_its_run(pending):
+    for now in range(20):
+        pending.changed("a/1", now)
+        assert pending.take(now) is None
+    pending.changed("a/1", 20)
+    assert pending.take(20).since == 0
+
+
+def test_a_change_while_running_waits_once_more_however_many_there_are(pending):
+    pending.behind("a/1", 0)
+    assert pending.take(0).key == "a/1"
+    for now in (1, 2, 3):
+        pending.changed("a/1", now)
+    assert pending.take(100) is None
+    pending.done("a/1", 100)
+    assert pending.take(100).since == 1
+    pending.done("a/1", 100)
+    assert pending.take(1000) is None
+
+
+def test_the_debounce_counts_from_the_last_change_also_for_changes_while_running(pending):
+    pending.behind("a/1", 0)
+    pending.take(0)
+    pending.changed("a/1", 1)
+    pending.changed("a/1", 4)
+    pending.done("a/1", 4)
+    assert pending.next_due(4) == 4
+
+
+@given(st.integers(1, 3000))
+def test_a_live_change_is_taken_before_any_backlog(backlog):
+    pending = Pending(debounce=4, max_delay=20)
+    for number in range(backlog):
+        pending.behind(f"old/{number}", 0)
+    pending.changed("a/1", 0)
+    assert pending.take(3).key.startswith("old/")
+    assert pending.take(4).key == "a/1"
+
+
+def test_backlog_that_changes_is_debounced_like_any_live_session(pending):
+    pending.behind("a/1", 0)
+    pending.changed("a/1", 1)
+    assert pending.take(4) is None
+    assert pending.take(5).since == 1
+
+
+def test_a_change_makes_a_retry_earlier(pending):
+    pending.later("a/1", 300)
+    pending.changed("a/1", 1)
+    assert pending.take(5).key == "a/1"
+    pending.done("a/1", 5)
+    assert pending.next_due(5) is None
+
+
+def test_runs_from_before_a_restart_count_for_the_cadence():
+    pending = Pending(debounce=4, max_delay=20, cadence=100)
+    pending.ran("a/1", -30)
+    pending.changed("a/1", 0)
+    pending.changed("a/2", 0)
+    assert pending.take(4).key == "a/2"
+    assert pending.next_due(4) == 66
+    assert pending.take(70).key == "a/1"
+
+
+def test_thousands_of_changes_of_one_session_take_no_more_memory_than_one(pending):
+    for now in range(5000):
+        pending.changed("a/1", now)
+        if (taken := pending.take(now)) is not None:
+            pending.done(taken.key, now)
+    assert len(pending._heap) < 100

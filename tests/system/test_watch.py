@@ -1,0 +1,230 @@
+"""A watcher that goes deaf, wholly or in part: it is noticed, rebuilt or replaced by scans, and nothing is missed."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def live(box, line):
+    """A daemon with one session, alice/a.jsonl, and its first scan behind it."""
+    box.append("alice/a.jsonl", line(0))
+    live = box.live()
+    live.wait_ids("alice/a.jsonl", [0])
+    live.wait("scanned")
+    live.wait_idle()
+    return live
+
+
+def _kill_handler(live, monkeypatch):
+    def die(_event):
+        raise SystemExit  # ends the thread that called, as any exception would
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live.watch, "dispatch", die)
+        observer = live.watch._observer
+        (Path(live.survey._root) / "alice" / "trigger.jsonl").touch()
+        observer.join(30)
+        assert not observer.is_alive()
+
+
+def _kill_emitters(live, _monkeypatch):
+    for emitter in live.watch._observer.emitters:
+        emitter.stop()
+        emitter.join(30)
+
+
+def _kill_reader(live, _monkeypatch):
+    thread = live.watch._observer._inotify_fd
+    thread.stop()
+    thread.join(30)
+
+
+@pytest.mark.parametrize("kill", [_kill_handler, _kill_emitters, _kill_reader])
+def test_a_dead_thread_of_the_watcher_is_noticed_and_nothing_is_missed(box, live, line, monkeypatch, kill):
+    kill(live, monkeypatch)
+    box.append("alice/a.jsonl", line(1))
+    box.append("new/b.jsonl", line(2))
+    live.wait("watch_doubted")
+    live.wait_ids("alice/a.jsonl", [0, 1])
+    live.wait_ids("new/b.jsonl", [2])
+    live.wait("watch_armed", 2)
+    live.wait("scanned", 2)
+    box.append("new/b.jsonl", line(3))
+    live.wait_ids("new/b.jsonl", [2, 3])
+    assert len(live.of("watch_doubted")) == 1
+    assert live.stop() == 0
+
+
+def test_a_root_that_is_removed_and_made_again(box, live, line):
+    shutil.rmtree(box.root)
+    live.wait("waiting_for_root")
+    box.append("alice/a.jsonl", line(5))
+    live.wait_ids("alice/a.jsonl", [5])
+    live.wait("watch_armed", 2)
+    box.append("bob/b.jsonl", line(6))
+    live.wait_ids("bob/b.jsonl", [6])
+    assert len(live.of("waiting_for_root")) == 1
+
+
+def test_a_root_that_is_renamed_is_not_followed(box, live, line):
+    moved = box.root.rename(box.folder / "elsewhere")
+    live.wait("waiting_for_root")
+    with (moved / "alice" / "a.jsonl").open("ab") as file:
+        file.write(line(1))
+    box.root.mkdir()
+    live.wait("watch_armed", 2)
+    box.append("bob/b.jsonl", line(2))
+    live.wait_ids("bob/b.jsonl", [2])
+    live.wait_idle()
+    assert live.ids("alice/a.jsonl") == [0]  # as a deleted session, it keeps what it had
+
+
+def test_a_root_that_comes_back_under_its_name(box, live, line):
+    moved = box.root.rename(box.folder / "elsewhere")
+    live.wait("waiting_for_root")
+    moved.rename(box.root)
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [0, 1])
+
+
+def test_a_root_that_is_replaced_by_another(box, live, line):
+    other = box.folder / "other"
+    (other / "carol").mkdir(parents=True)
+    (other / "carol" / "c.jsonl").write_bytes(line(7))
+    box.root.rename(box.folder / "old")
+    other.rename(box.root)
+    live.wait_ids("carol/c.jsonl", [7])
+    box.append("carol/c.jsonl", line(8))
+    live.wait_ids("carol/c.jsonl", [7, 8])
+
+
+def test_a_root_that_is_missing_at_the_start_is_waited_for(box, line):
+    box.root.rmdir()
+    live = box.live()
+    live.wait("waiting_for_root")
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [1])
+    live.wait("watch_armed")
+    box.append("alice/a.jsonl", line(2))
+    live.wait_ids("alice/a.jsonl", [1, 2])
+    assert len(live.of("waiting_for_root")) == 1
+
+
+def test_a_daemon_that_waits_for_its_root_stops_at_once(box):
+    box.root.rmdir()
+    daemon = box.child()
+    daemon.wait("waiting_for_root")
+    assert daemon.stop() == 0
+
+
+def test_events_that_the_watcher_drops_are_made_up_for_by_a_scan(box, live, line, monkeypatch):
+    monkeypatch.setattr(live.watch, "dispatch", lambda _event: None)
+    box.append("alice/a.jsonl", line(1))
+    live.watch.overflow()
+    live.wait("overflowed")
+    live.wait_ids("alice/a.jsonl", [0, 1])
+
+
+def test_a_real_overflow_of_the_kernels_queue_loses_nothing(box):
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 100_000:
+        pytest.skip(f"fs.inotify.max_queued_events is {limit}: too large to be filled in a test")
+    daemon = box.daemon()
+    box.append("alice/a.jsonl", b"{}\n")
+    daemon.wait_lines("alice/a.jsonl", 1)
+    box.append("bob/b.jsonl", b"{}\n")
+    daemon.wait_lines("bob/b.jsonl", 1)
+    daemon.send(signal.SIGSTOP)
+    try:
+        with box.path("alice/a.jsonl").open("ab", 0) as one, box.path("bob/b.jsonl").open("ab", 0) as other:
+            for _ in range(limit // 2 + 100):  # in turn, as equal events in a row are one
+                one.write(b"{}\n")
+                other.write(b"{}\n")
+        box.append("carol/late.jsonl", b"{}\n")
+    finally:
+        daemon.send(signal.SIGCONT)
+    daemon.wait("overflowed")
+    daemon.wait_lines("alice/a.jsonl", limit // 2 + 101)
+    daemon.wait_lines("carol/late.jsonl", 1)
+    daemon.wait_quiet()
+    assert daemon.stop() == 0
+    wanted = [("alice", limit // 2 + 101), ("bob", limit // 2 + 101), ("carol", 1)]
+    assert box.query("SELECT username, lines FROM usage_session_summary ORDER BY ALL") == wanted
+
+
+def _limited(box, watches, **settings):
+    """A daemon that may have so many watches: in a user namespace of its own, the limit is its own."""
+    limit = "/proc/sys/user/max_inotify_watches"
+    shell = ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo {watches} > {limit} && exec "$@"', "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*shell, "true"], capture_output=True).returncode:
+        pytest.skip("the number of watches cannot be limited: no user namespaces here")
+    command = [*shell, sys.executable, "-m", "daemon.cli", "run", str(box.root), "--db", str(box.db)]
+    return box.command(command, **settings)
+
+
+@pytest.mark.parametrize("watches", [0, 3])
+def test_too_few_watches_are_said_once_and_scans_take_their_place(box, line, watches):
+    for number in range(6):
+        box.append(f"u{number}/a.jsonl", line(number))
+    daemon = _limited(box, watches, fallback_scan_seconds=0.5)
+    degraded = daemon.wait("watch_degraded")
+    assert "max_user_watches" in degraded["hint"]
+    for number in range(6):
+        daemon.wait_lines(f"u{number}/a.jsonl", 1)
+    for number in range(6):
+        box.append(f"u{number}/a.jsonl", line(number + 10))
+    for number in range(6):
+        daemon.wait_lines(f"u{number}/a.jsonl", 2)
+    box.append("late/a.jsonl", line(20))
+    daemon.wait_lines("late/a.jsonl", 1)
+    daemon.wait("scanned", len(daemon.of("scanned")) + 3)
+    assert len(daemon.of("watch_degraded")) == 1
+    assert not daemon.of("missed")
+    assert daemon.stop() == 0
+    assert box.query("SELECT sum(lines) FROM usage_session_summary") == [(13,)]
+
+
+def test_the_limit_of_watches_is_reached_while_running(box, line):
+    box.append("alice/a.jsonl", line(0))
+    daemon = _limited(box, 3, scan_seconds=1, fallback_scan_seconds=0.5)
+    daemon.wait_lines("alice/a.jsonl", 1)
+    for number in range(5):
+        box.append(f"u{number}/a.jsonl", line(number))
+    for number in range(5):
+        daemon.wait_lines(f"u{number}/a.jsonl", 1)
+    daemon.wait("watch_degraded")
+    box.append("u4/a.jsonl", line(9))
+    daemon.wait_lines("u4/a.jsonl", 2)
+    assert daemon.stop() == 0
+
+
+def test_a_change_that_the_watcher_missed_is_found_by_the_audit(box, line, monkeypatch):
+    box.append("alice/a.jsonl", line(0))
+    live = box.live(scan_seconds=1)
+    live.wait_ids("alice/a.jsonl", [0])
+    live.wait("scanned", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(live.watch, "dispatch", lambda _event: None)
+        box.append("alice/a.jsonl", line(1))
+        live.wait("missed", session_file="alice/a.jsonl")
+        live.wait_ids("alice/a.jsonl", [0, 1])
+    live.wait("watch_armed", 2)
+    box.append("alice/a.jsonl", line(2))
+    live.wait_ids("alice/a.jsonl", [0, 1, 2])
+    assert len(live.of("missed")) == 1
+
+
+def test_the_audit_does_not_take_what_is_on_its_way_for_missed(box, line):
+    live = box.live(scan_seconds=1)
+    number = 0
+    while len(live.of("scanned")) < 4:
+        box.append(f"u{number % 5}/{number % 50}.jsonl", line(number))
+        number += 1
+        live.wait("committed", 1 + number // 100)
+    assert not live.of("missed")
+    assert len(live.of("watch_armed")) == 1
