@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from daemon import positions
-from daemon.commit import Committer, fold_all
+from daemon.commit import fold_all
 from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.errors import ContractError, printable
@@ -26,6 +26,7 @@ from daemon.store import open_database, store_errors, transaction
 from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
 from daemon.worker import Workers
+from daemon.writer import Writer
 from processors.registry import Registered
 
 SWITCH_SECONDS = 0.0005
@@ -62,7 +63,7 @@ class Engine:
             tables = self._tables(processors)
             fold_all(self._conn, tables)
             positions.reconcile(self._conn)
-            self.committer = Committer(self._conn.cursor(), tables, events)
+            self.writer = Writer(self._conn.cursor(), tables, events)
             lane_settings = LaneSettings(
                 debounce=settings.debounce_ms / 1000,
                 max_delay=settings.max_delay_ms / 1000,
@@ -76,7 +77,7 @@ class Engine:
             self._workers: list[Workers] = []
             for spec in processors:
                 if spec.name in tables:
-                    lane = Lane(spec, self.transcripts, self.committer, events, lane_settings, clock)
+                    lane = Lane(spec, self.transcripts, self.writer, events, lane_settings, clock)
                     lane.load(self._conn, self._failures(spec, lane_settings.max_attempts))
                     self.lanes.append(lane)
                     self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
@@ -127,7 +128,7 @@ class Engine:
     def start(self) -> None:
         """Start the writer and the workers."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        self.committer.start()
+        self.writer.start()
         for workers in self._workers:
             workers.start()
 
@@ -182,9 +183,9 @@ class Engine:
 
     def stuck(self, seconds: float) -> str | None:
         """The part that has made no progress for so long, or that is dead; None if all is well."""
-        if self.committer.failure is not None or not self.committer.is_alive():
+        if self.writer.failure is not None or not self.writer.is_alive():
             return "the writer has stopped"
-        since = self.committer.busy_since
+        since = self.writer.busy_since
         if since is not None and time.monotonic() - since > seconds:
             return "the writer makes no progress"
         return None
@@ -194,7 +195,7 @@ class Engine:
         deadline = time.monotonic() + timeout
         ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
-        written = self.committer.close(max(timeout, deadline - time.monotonic()))
+        written = self.writer.close(max(timeout, deadline - time.monotonic()))
         if all(ended) and written:
             self._origins_conn.close()
             self._conn.close()

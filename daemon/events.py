@@ -1,11 +1,12 @@
 """Everything that can happen, one method each. The core tells these and never logs or counts itself.
 
-Listeners are called in the thread in which it happened; they have to be quick and may not raise.
+Listeners are called in the thread in which it happened; they have to be quick.
 """
 
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -20,7 +21,9 @@ class Events:
 
     def _tell(self, level: Level, event: str, **fields: object) -> None:
         for listener in self._listeners:
-            listener(level, event, fields)
+            # A log that cannot be written, to a pipe that was closed for example, must not stop the work.
+            with suppress(Exception):
+                listener(level, event, fields)
 
     # The service
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from daemon import positions
-from daemon.commit import Commit, Committer, FailureNote
+from daemon.commit import Commit
 from daemon.cursor import Signature
 from daemon.cursor_cache import CursorCache
 from daemon.errors import (
@@ -31,6 +31,7 @@ from daemon.failures import Failure
 from daemon.pending import Pending, Taken
 from daemon.run import Job, content_of
 from daemon.transcript import Look, Transcripts
+from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
 
@@ -67,7 +68,7 @@ class Lane:
         self,
         spec: Registered,
         transcripts: Transcripts,
-        committer: Committer,
+        writer: Writer,
         events: Events,
         settings: LaneSettings,
         clock: Callable[[], float],
@@ -79,7 +80,7 @@ class Lane:
         self.clock = clock
         self.wake = threading.Condition()
         self.closed = False  # guarded by wake, like all that follows
-        self._committer = committer
+        self._writer = writer
         self._pending = Pending(settings.debounce, settings.max_delay, spec.cadence_seconds)
         # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
         self._current: dict[str, int] = {}
@@ -194,7 +195,7 @@ class Lane:
             StoreError: the writer has stopped.
 
         """
-        self._committer.submit(
+        self._writer.submit(
             commit,
             lambda error: self.committed(taken, look, commit, error),
             urgent=taken.since is not None or look.more,
@@ -232,7 +233,7 @@ class Lane:
 
     def own_commit(self, taken: Taken, look: Look, commit: Commit) -> None:
         """A whole-session processor's run, committed through its own connection."""
-        self._committer.log_has_grown()
+        self._writer.log_has_grown()
         self.committed(taken, look, commit)
 
     def settled(self, taken: Taken, look: Look) -> None:
@@ -288,7 +289,7 @@ class Lane:
         else:
             self.events.run_failed(self.spec.name, printable(key), attempt=attempts, retry_in=wait, error=error)
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._committer.submit(FailureNote(failure))
+            self._writer.submit(FailureNote(failure))
         again = None if quarantined else self.clock() + wait
         self._finish(taken, signature if quarantined else None, again=again)
 

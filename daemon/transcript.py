@@ -21,9 +21,9 @@ from pathlib import Path
 from blake3 import blake3
 
 from daemon.cursor import Cursor, Place, Signature, is_md5, named_hash
+from daemon.lines import split
 from daemon.opening import open_session
 from processors.contract import is_utf8
-from processors.turns import load_object
 
 SAMPLE_BYTES = 64
 """Compared at either end of the old part on an append; an append of one line is rarely under 1 KB."""
@@ -241,7 +241,7 @@ class Transcripts:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
         data, at_end = self._fill(fd, prefix.offset, place, signature.size)
-        parsed = _split(data, place, at_end=at_end, line_limit=self._line_limit)
+        parsed = split(data, place, at_end=at_end, line_limit=self._line_limit)
         if parsed is None:  # the line whose object was taken without a newline went on: it was no object
             return self._read(fd, signature, cursor, _start(signature, clean=prefix.clean), active)
 
@@ -339,47 +339,3 @@ def _nothing(cursor: Cursor) -> Look:
         start=cursor.offset,
         changed=False,
     )
-
-
-@dataclass(slots=True)
-class _Split:
-    """``used`` bytes hold the complete lines ``data`` and ``skipped`` long ones; ``place`` is where they end."""
-
-    data: bytes
-    skipped: int
-    used: int
-    place: Place
-
-
-def _split(data: bytes, place: Place, *, at_end: bool, line_limit: int) -> _Split | None:
-    """Complete lines of ``data``, which begins at ``place`` in a line.
-
-    Returns None if a line that was taken for complete without its newline turns out to be longer.
-    """
-    begin = 0
-    if place != Place.LINE_START:
-        end = data.find(b"\n")
-        rest = data if end < 0 else data[:end]
-        if place == Place.AFTER_TAIL and rest.strip(b" \t\r"):
-            return None
-        if end < 0:
-            return _Split(b"", 0, len(data) if place == Place.LONG_LINE else 0, place)
-        begin = end + 1
-    used = max(begin, data.rfind(b"\n") + 1)
-    lines = data if begin == 0 and used == len(data) else data[begin:used]
-    skipped = 0
-    if len(lines) > line_limit:
-        every = lines.split(b"\n")[:-1]
-        kept = [line for line in every if len(line) <= line_limit]
-        skipped, lines = len(every) - len(kept), b"".join(line + b"\n" for line in kept)
-    tail = data[used:]
-    if len(tail) > line_limit:
-        return _Split(lines, skipped + 1, len(data), Place.LONG_LINE)
-    if at_end and tail and _is_whole(tail):
-        return _Split(lines + tail + b"\n", skipped, len(data), Place.AFTER_TAIL)
-    return _Split(lines, skipped, used, Place.LINE_START)
-
-
-def _is_whole(tail: bytes) -> bool:
-    """Whether a line without its newline is a whole object already; no proper prefix of one is."""
-    return tail.rstrip(b" \t\r").endswith(b"}") and is_utf8(tail) and load_object(tail) is not None
