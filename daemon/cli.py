@@ -12,13 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import duckdb
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
 from daemon.config import Settings, load
 from daemon.demo import run_demo
-from daemon.errors import ConfigError, SessiondError, printable
+from daemon.errors import ConfigError, SessiondError, describe, printable
 from daemon.events import Events
 from daemon.failures import requeue as requeue_failures
 from daemon.journal import listener
@@ -60,6 +61,9 @@ def main() -> None:
     except SessiondError as error:
         print(f"sessiond: {error}", file=sys.stderr)  # noqa: T201  # the one place where errors are printed
         sys.exit(error.exit_code)
+    except duckdb.Error as error:
+        print(f"sessiond: the database: {describe(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except BrokenPipeError:
         # Whoever read the output has had enough; without this, Python would complain about it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,7 +107,12 @@ def run(
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
     service = Service(settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0])
     service.handle_signals()
-    sys.exit(service.run())
+    code = service.run()
+    if not service.clean:
+        # Some thread still hangs in a processor; the interpreter would wait for it, or trip over it.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @app.command()

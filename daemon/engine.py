@@ -58,30 +58,37 @@ class Engine:
             lanes=len(processors),
         )
         self._conn = open_database(settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads)
-        with store_errors(settings.db):
-            self._notes = Notes(Path(f"{settings.db}.inflight"))
-            tables = self._tables(processors)
-            fold_all(self._conn, tables)
-            positions.reconcile(self._conn)
-            self.writer = Writer(self._conn.cursor(), tables, events)
-            lane_settings = LaneSettings(
-                debounce=settings.debounce_ms / 1000,
-                max_delay=settings.max_delay_ms / 1000,
-                settle=settings.settle_seconds,
-                backoff=settings.backoff_seconds,
-                backoff_max=settings.backoff_max_seconds,
-                max_attempts=settings.max_attempts,
-                workers=settings.workers,
-            )
-            self.lanes: list[Lane] = []
-            self._workers: list[Workers] = []
-            for spec in processors:
-                if spec.name in tables:
-                    lane = Lane(spec, self.transcripts, self.writer, events, lane_settings, clock)
-                    lane.load(self._conn, self._failures(spec, lane_settings.max_attempts))
-                    self.lanes.append(lane)
-                    self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
-            self._notes.clear()
+        self.lanes: list[Lane] = []
+        self._workers: list[Workers] = []
+        try:
+            with store_errors(settings.db):
+                self._prepare(settings, processors, clock)
+        except BaseException:
+            self._conn.close()
+            raise
+
+    def _prepare(self, settings: Settings, processors: Sequence[Registered], clock: Callable[[], float]) -> None:
+        self._notes = Notes(Path(f"{settings.db}.inflight"))
+        tables = self._tables(processors)
+        fold_all(self._conn, tables)
+        positions.reconcile(self._conn)
+        self.writer = Writer(self._conn.cursor(), tables, self.events)
+        lane_settings = LaneSettings(
+            debounce=settings.debounce_ms / 1000,
+            max_delay=settings.max_delay_ms / 1000,
+            settle=settings.settle_seconds,
+            backoff=settings.backoff_seconds,
+            backoff_max=settings.backoff_max_seconds,
+            max_attempts=settings.max_attempts,
+            workers=settings.workers,
+        )
+        for spec in processors:
+            if spec.name in tables:
+                lane = Lane(spec, self.transcripts, self.writer, self.events, lane_settings, clock)
+                lane.load(self._conn, self._failures(spec, lane_settings.max_attempts))
+                self.lanes.append(lane)
+                self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
+        self._notes.clear()
         self._origins_lock = threading.Lock()  # guards the connection that finds former names
         self._origins_conn = self._conn.cursor()
 

@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -195,6 +195,7 @@ class Lane:
             StoreError: the writer has stopped.
 
         """
+        look = replace(look, data=b"")  # it would be kept in memory until the commit
         self._writer.submit(
             commit,
             lambda error: self.committed(taken, look, commit, error),
@@ -244,6 +245,9 @@ class Lane:
     def gone(self, taken: Taken, _error: SessionGoneError) -> None:
         """There is no such file any more. Its rows stay."""
         self.transcripts.forget(taken.key)
+        if self._failures.pop(taken.key, None) is not None:
+            with suppress(StoreError):
+                self._writer.submit(FailureNote(self.spec.name, taken.key, None))
         with self.wake:
             self._origins.pop(taken.key, None)
             self._moving.pop(taken.key, None)
@@ -289,7 +293,7 @@ class Lane:
         else:
             self.events.run_failed(self.spec.name, printable(key), attempt=attempts, retry_in=wait, error=error)
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._writer.submit(FailureNote(failure))
+            self._writer.submit(FailureNote(self.spec.name, key, failure))
         again = None if quarantined else self.clock() + wait
         self._finish(taken, signature if quarantined else None, again=again)
 

@@ -95,6 +95,8 @@ class Service:
         self._armed_once = False
         self._is_ready = False
         self._ticked = 0.0
+        self.clean = True
+        """After :meth:`run`: whether all threads have ended."""
 
     def stop(self, reason: str) -> None:
         """Ask the daemon to stop; may be called from any thread and from a signal handler."""
@@ -130,6 +132,9 @@ class Service:
                 if self._hangup:
                     self._hangup = False
                     self._do_reload()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process ends in order and says why
+            self._failed = True
+            self._events.part_failed("main", describe(error))
         finally:
             self._shut_down()
         return 1 if self._failed else 0
@@ -196,6 +201,6 @@ class Service:
         self._events.stopping(self._stop_reason or "an error")
         notify("STOPPING=1")
         self.survey.close(timeout=self._settings.stop_seconds)
-        clean = self.engine.close(self._settings.stop_seconds)
-        self._events.stopped(clean=clean)
+        self.clean = self.engine.close(self._settings.stop_seconds)
+        self._events.stopped(clean=self.clean)
         self._pipe.close()

@@ -53,8 +53,11 @@ class Survey:
         self._folders: set[str] = set()
         # The scanner's own:
         self._trusted = False  # the watcher has been sound since before the last full scan
-        self._degraded: str | None = None
+        self._degraded = False  # changes are found by scanning
+        self._told = False  # that it is
         self._waiting = False
+        self._short = False  # fewer watches than folders
+        self._armed_at = 0.0
         self._refusals: set[tuple[str, str]] = set()
         # Read by others:
         self.failure: BaseException | None = None
@@ -165,14 +168,14 @@ class Survey:
 
     def _arm(self) -> None:
         self._trusted = False
-        started = time.monotonic()
+        self._armed_at = started = time.monotonic()
         try:
             watches = self._watch.arm()
         except OSError as error:
             self._degrade(f"the folders cannot be watched: {error.strerror}", _limit_hint())
         else:
             self._events.watch_armed(watches, time.monotonic() - started)
-            self._degraded = None
+            self._degraded = False
             if kind := self._watch.remote_file_system():
                 self._degrade(
                     f"the root is on {kind}, where changes by other hosts are not reported",
@@ -181,8 +184,9 @@ class Survey:
         self._armed()
 
     def _degrade(self, reason: str, hint: str) -> None:
-        if self._degraded != reason:
-            self._degraded = reason
+        self._degraded = True
+        if not self._told:
+            self._told = True
             self._events.watch_degraded(reason, hint, self._fallback_seconds)
 
     def _scan_all(self) -> None:
@@ -215,14 +219,20 @@ class Survey:
 
     def _check_watches(self, folders: int) -> None:
         """A watch that the kernel refused is not reported by anyone: count them."""
-        if not self._watch.armed or self._degraded:
+        if not self._watch.armed:
             return
         watches = self._watch.watches()
         if watches < folders:
             # Folders may have come since they were watched; those are being added right now.
             self._wait(GRACE_SECONDS)
             watches = self._watch.watches()
-        if watches < folders:
+        if watches >= folders:
+            self._short = False
+            self._told = self._degraded
+        elif not self._short or time.monotonic() - self._armed_at > self._scan_seconds:
+            self._short = True  # it may have been for want of a permission that is there now
+            self.request_rebuild()
+        else:
             self._degrade(f"only {watches} of {folders} folders are watched", _limit_hint())
 
     def _wait(self, seconds: float) -> None:

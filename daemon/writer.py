@@ -17,11 +17,11 @@ import duckdb
 from daemon.commit import Commit, apply, fold_all
 from daemon.errors import ContractError, StoreError, describe, printable
 from daemon.events import Events
-from daemon.failures import Failure, remember
+from daemon.failures import Failure, forget, remember
 from daemon.store import transaction
 from daemon.tables import ResultTable
 
-QUEUE_RUNS = 256
+QUEUE_RUNS = 64
 GROUP_RUNS = 256
 LINGER_SECONDS = 0.1
 GROUP_ROWS = 4_000
@@ -37,9 +37,11 @@ Done = Callable[[BaseException | None], None]
 
 @dataclass(frozen=True, slots=True)
 class FailureNote:
-    """A failed run, to be remembered over a restart."""
+    """A failed run, to be remembered over a restart; ``failure`` is None if it is to be forgotten."""
 
-    failure: Failure
+    processor: str
+    session_key: str
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +161,14 @@ class Writer:
     def _write(self, queued: Sequence[_Queued]) -> None:
         if commits := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, Commit)]:
             self._commit(commits)
-        if failures := [entry.item.failure for entry in queued if isinstance(entry.item, FailureNote)]:
-            self._retried(lambda: self._remember(failures))
+        if notes := [entry.item for entry in queued if isinstance(entry.item, FailureNote)]:
+            self._retried(lambda: self._remember(notes))
 
-    def _remember(self, failures: Sequence[Failure]) -> None:
+    def _remember(self, notes: Sequence[FailureNote]) -> None:
         with transaction(self._conn):
-            remember(self._conn, failures)
+            for note in notes:
+                forget(self._conn, note.processor, [note.session_key])
+            remember(self._conn, [note.failure for note in notes if note.failure is not None])
 
     def _commit(self, group: Sequence[tuple[Commit, Done]]) -> None:
         started = time.monotonic()
@@ -188,6 +192,7 @@ class Writer:
         """Do it, and while the database cannot be written, wait and try again."""
         wait, longest = RETRY_SECONDS
         while True:
+            self.busy_since = time.monotonic()  # waiting for space is progress of a kind: a restart would not help
             try:
                 work()
             except (duckdb.FatalException, duckdb.InternalException) as error:
