@@ -15,13 +15,15 @@ class GuardedConnection:
     def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
         self._conn = conn
 
-    def execute(self, query: Any, *args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> "GuardedConnection":
         """As the connection's."""
-        return self._conn.execute(_allowed(query), *args, **kwargs)
+        self._conn.execute(_allowed(query), *args, **kwargs)
+        return self
 
-    def executemany(self, query: Any, *args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+    def executemany(self, query: Any, *args: Any, **kwargs: Any) -> "GuardedConnection":
         """As the connection's."""
-        return self._conn.executemany(_allowed(query), *args, **kwargs)
+        self._conn.executemany(_allowed(query), *args, **kwargs)
+        return self
 
     def sql(self, query: Any, *args: Any, **kwargs: Any) -> Any:
         """As the connection's."""
@@ -38,8 +40,9 @@ class GuardedConnection:
 
 
 def _allowed(query: Any) -> Any:
-    if isinstance(query, str):
-        kinds = {statement.type for statement in duckdb.extract_statements(query)}
-        if duckdb.StatementType.TRANSACTION in kinds:
+    """The query, unless it, as text or as parsed statements, begins or ends a transaction."""
+    statements = duckdb.extract_statements(query) if isinstance(query, str) else query
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if getattr(statement, "type", None) == duckdb.StatementType.TRANSACTION:
             raise ContractError("a processor may not begin or end a transaction", _HINT)
     return query

@@ -28,8 +28,8 @@ def split(data: bytes, place: Place, *, at_end: bool, line_limit: int) -> Split 
         rest = data if end < 0 else data[:end]
         if place == Place.AFTER_TAIL and rest.strip(b" \t\r"):
             return None
-        if end < 0:
-            return Split(b"", 0, len(data) if place == Place.LONG_LINE else 0, place)
+        if end < 0:  # of a long line, or blanks after a whole object
+            return Split(b"", 0, len(data), place)
         begin = end + 1
     used = max(begin, data.rfind(b"\n") + 1)
     lines = data if begin == 0 and used == len(data) else data[begin:used]

@@ -44,13 +44,13 @@ class Pending:
         self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
         self._backlog: dict[str, None] = {}
         self._running: dict[str, Taken] = {}
-        self._again: dict[str, float] = {}  # changed while running, and when first
+        self._again: dict[str, tuple[float, float]] = {}  # changed while running: when first, when last
         self._last_run: OrderedDict[str, float] = OrderedDict()  # younger than the cadence, oldest first
 
     def changed(self, key: str, now: float) -> None:
         """A session changed just now."""
         if key in self._running:
-            self._again.setdefault(key, now)
+            self._again[key] = (self._again.get(key, (now, now))[0], now)
             return
         self._backlog.pop(key, None)
         waiting = self._waiting.get(key)
@@ -60,7 +60,7 @@ class Pending:
     def behind(self, key: str, now: float) -> None:
         """A session has not been processed as it is; it is not known to be changing now."""
         if key in self._running:
-            self._again.setdefault(key, now)
+            self._again.setdefault(key, (now, now))
         elif key not in self._waiting:
             if self._cadence_ends(key) > now:
                 self._wait(key, now, now, now)
@@ -95,9 +95,9 @@ class Pending:
     def done(self, key: str, now: float) -> None:
         """The run of a session ended; if it changed meanwhile, it waits again."""
         del self._running[key]
-        since = self._again.pop(key, None)
-        if since is not None:
-            self._wait(key, max(now, min(since + self._debounce, since + self._max_delay)), since, now)
+        if key in self._again:
+            first, last = self._again.pop(key)
+            self._wait(key, min(last + self._debounce, first + self._max_delay), first, now)
 
     def next_due(self, now: float) -> float | None:
         """Seconds until :meth:`take` has something, or None if nothing waits."""
@@ -123,7 +123,8 @@ class Pending:
         """When the oldest change was noticed that no run has covered yet."""
         waiting = (entry.first_change for entry in self._waiting.values())
         running = (taken.since for taken in self._running.values())
-        times = [time for time in (*waiting, *running, *self._again.values()) if time is not None]
+        again = (first for first, _ in self._again.values())
+        times = [time for time in (*waiting, *running, *again) if time is not None]
         return min(times, default=None)
 
     def counts(self, now: float) -> dict[str, int]:

@@ -170,11 +170,20 @@ def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None)
 
 
 def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
-    """Drop cursors that another tool has made void by deleting or changing their state row, after a fold."""
+    """Give effect to what another tool has done to the state rows since the last fold.
+
+    Where it deleted a row, the session is processed anew and its rows are replaced. Where it recorded another
+    hash, what it has recorded counts, and not our cursor.
+    """
+    conn.execute("""
+        UPDATE session_cursors SET version = 0, settled = false WHERE rowid IN (
+            SELECT cursors.rowid FROM session_cursors AS cursors
+            ANTI JOIN session_processor_state USING (processor_name, session_file))""")
     conn.execute("""
         DELETE FROM session_cursors WHERE rowid IN (
             SELECT cursors.rowid FROM session_cursors AS cursors
-            ANTI JOIN session_processor_state USING (processor_name, session_file, file_hash))""")
+            JOIN session_processor_state AS state USING (processor_name, session_file)
+            WHERE cursors.file_hash IS DISTINCT FROM state.file_hash)""")
 
 
 @dataclass(frozen=True, slots=True)

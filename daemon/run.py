@@ -192,6 +192,7 @@ def run_whole(
             result = ProcessorResult()
         with _processor_errors():
             items = _count(result)
+        conn.abort()  # a result that the processor has left unread would be in the way
         entry = Entry(spec.name, job.key, replace(cursor, items=items), at)
         claim()
         if heals:

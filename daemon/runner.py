@@ -105,7 +105,8 @@ class _Run:
             outcome, items = "skipped", 0
         except (ProcessorFailedError, ContractError, duckdb.Error) as error:
             outcome, items = "errors", 0
-            counts.errors_detail.append({"session_file": key, "error": describe(error.__cause__ or error)})
+            cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
+            counts.errors_detail.append({"session_file": key, "error": describe(cause)})
         if outcome:
             counts.scanned += 1
             counts.items_extracted += items

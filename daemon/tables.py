@@ -139,6 +139,9 @@ class ResultTable:
 
         """
         fields = [self._fields[name] for name in columns]
+        for field, values in zip(fields, zip(*rows, strict=True), strict=True):
+            if pa.types.is_integer(field.type) and float in set(map(type, values)):  # Arrow would cut it off
+                raise self._misfit(field.name)
         try:
             return pa.Table.from_struct_array(pa.array(rows, pa.struct(fields)))
         except _NOT_CONVERTED as error:
@@ -146,10 +149,12 @@ class ResultTable:
                 try:
                     pa.array(values, field.type)
                 except _NOT_CONVERTED:
-                    # Arrow's message would quote the value, which may come from a transcript.
-                    kind = self._types[field.name]
-                    raise ContractError(f"table {self.name}: a value of column {field.name} is no {kind}") from error
+                    raise self._misfit(field.name) from error
             raise
+
+    def _misfit(self, column: str) -> ContractError:
+        # Without the value, which may come from a transcript; Arrow's message would quote it.
+        return ContractError(f"table {self.name}: a value of column {column} is no {self._types[column]}")
 
     def delete(self, conn: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
         """Delete all rows of some sessions, inside the caller's transaction."""

@@ -186,7 +186,8 @@ class Workers:
             lane.unreadable(taken, error)
         except (ProcessorFailedError, duckdb.Error) as error:
             self._release(worker)
-            lane.fail(taken, worker.about, describe(error.__cause__ or error))
+            cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
+            lane.fail(taken, worker.about, describe(cause))
 
     def _run_incremental(self, worker: _Worker, taken: Taken, job: Job) -> None:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))

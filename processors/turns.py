@@ -5,6 +5,7 @@ the ordinary line quickly; where it is stricter than that (lone surrogates, ``Na
 than the model's), the line takes a slower, more liberal path instead of being lost.
 """
 
+import errno
 import json
 import os
 import stat
@@ -127,10 +128,15 @@ def load_object(line: bytes) -> dict[str, Any] | None:
         value = _decode_any(line)
     except NOT_DECODED:
         try:
-            value = _without_surrogates(json.loads(line.decode("utf-8-sig")))
+            value = _without_surrogates(json.loads(line.decode("utf-8-sig"), parse_int=_parse_int))
         except NOT_DECODED:
             return None
     return value if isinstance(value, dict) else None
+
+
+def _parse_int(digits: str) -> int | float:
+    # Python refuses to read an integer of more than 4,300 digits; nothing is lost if it becomes infinite.
+    return int(digits) if len(digits) < 4300 else float(digits)  # noqa: PLR2004
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -188,7 +194,8 @@ def parse_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"not a regular file: {path}")
         yield from file

@@ -11,6 +11,7 @@ from processors.turns import Block, Turn
 EVENTS = Table(
     "usage_events",
     {
+        "event_number": "BIGINT",
         "session_id": "VARCHAR",
         "event_uuid": "VARCHAR",
         "parent_uuid": "VARCHAR",
@@ -33,10 +34,11 @@ EVENTS = Table(
         "finished_at": "TIMESTAMP",
         "duration_ms": "BIGINT",
     },
-    key=("occurred_at", "tool_use_id"),
+    key=("event_number", "occurred_at"),
 )
-"""``is_error``, ``finished_at`` and ``duration_ms`` are NULL until the call's result is in the transcript.
-Rows are in the order of time, so that the update which brings them finds its row by ``occurred_at``."""
+"""``is_error``, ``finished_at`` and ``duration_ms`` are NULL until the call's result is in the transcript. The
+update that brings them finds its row by ``event_number``, unique in the session, and quickly by ``occurred_at``:
+rows are stored about in the order of time."""
 
 # What a person types as /x is recorded as <command-name>/x</command-name>, the slash optional.
 _COMMAND = re.compile(r"<command-name>\s*/?([^<\s][^<]*?)\s*</command-name>")
@@ -47,6 +49,7 @@ SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
 class Event:
     """One row of :data:`EVENTS`, its fields in the table's order; times are microseconds since 1970."""
 
+    event_number: int
     session_id: str | None
     event_uuid: str | None
     parent_uuid: str | None
@@ -76,6 +79,7 @@ row_of = attrgetter(*EVENTS.columns)
 
 def _event(turn: Turn, event_type: str, now: int | None) -> Event:
     return Event(
+        0,  # numbered when it is counted
         turn.session_id,
         turn.uuid,
         turn.parent_uuid,

@@ -33,6 +33,10 @@ MAX_OPEN_CALLS = 10_000
 """Calls of one session that still wait for their result; beyond that the oldest is given up."""
 
 
+NEWS = ("event_number", "occurred_at", "is_error", "finished_at", "duration_ms")
+"""What a result changes in the row of its call, after the columns that name the row."""
+
+
 class UsageProcessor:
     """Counts what was used. Each table's rows follow from the session's lines alone."""
 
@@ -55,7 +59,9 @@ class UsageProcessor:
                 MESSAGES.name: fold.messages,
                 SUMMARY.name: [summary.row()],
             },
-            updates={EVENTS.name: fold.settled},
+            updates={EVENTS.name: dict(zip(NEWS, zip(*fold.settled, strict=True), strict=True))}
+            if fold.settled
+            else {},
             carry=summary,
         )
 
@@ -67,8 +73,8 @@ class _Fold:
         self.summary = summary
         self.events: list[Event] = []
         self.messages: list[tuple[object, ...]] = []
-        self.settled: list[dict[str, object]] = []
-        self._new_calls: dict[str, Event] = {}
+        self.settled: list[tuple[object, ...]] = []  # news about events of earlier batches
+        self._before = summary.events
 
     def add(self, turns: Iterable[Turn]) -> None:
         """Count lines, in order. Of most of them nothing matters but when they were written."""
@@ -121,13 +127,13 @@ class _Fold:
             )
 
     def _call(self, event: Event) -> None:
-        self.events.append(event)
         self.summary.see_event(event)
+        self.events.append(event)
         if event.tool_use_id is not None:
-            self._new_calls[event.tool_use_id] = event
-            self.summary.open_calls[event.tool_use_id] = event.occurred_at
-            if len(self.summary.open_calls) > MAX_OPEN_CALLS:
-                del self.summary.open_calls[next(iter(self.summary.open_calls))]
+            open_calls = self.summary.open_calls
+            open_calls.setdefault(event.tool_use_id, []).append((event.event_number, event.occurred_at))
+            if len(open_calls) > MAX_OPEN_CALLS:
+                del open_calls[next(iter(open_calls))]
 
     def _user(self, turn: Turn, now: int | None) -> None:
         message = turn.message
@@ -143,24 +149,16 @@ class _Fold:
                 if block.type == "tool_result" and block.tool_use_id is not None:
                     self._result(block.tool_use_id, block, now)
         for event in command_events(turn, texts, now):
-            self.events.append(event)
             self.summary.see_event(event)
+            self.events.append(event)
 
     def _result(self, tool_use_id: str, block: Block, now: int | None) -> None:
-        if tool_use_id not in self.summary.open_calls:
-            return
-        called_at = self.summary.open_calls.pop(tool_use_id)
-        self.summary.tool_errors += bool(block.is_error)
-        duration = None if now is None or called_at is None else max(0, now - called_at) // 1000
-        if (event := self._new_calls.get(tool_use_id)) is not None:
-            event.is_error, event.finished_at, event.duration_ms = bool(block.is_error), now, duration
-            return
-        self.settled.append(
-            {
-                "occurred_at": called_at,
-                "tool_use_id": tool_use_id,
-                "is_error": bool(block.is_error),
-                "finished_at": now,
-                "duration_ms": duration,
-            }
-        )
+        is_error = bool(block.is_error)
+        for number, called_at in self.summary.open_calls.pop(tool_use_id, ()):
+            self.summary.tool_errors += is_error
+            duration = None if now is None or called_at is None else max(0, now - called_at) // 1000
+            if number > self._before:
+                event = self.events[number - self._before - 1]
+                event.is_error, event.finished_at, event.duration_ms = is_error, now, duration
+            else:
+                self.settled.append((number, called_at, is_error, now, duration))

@@ -91,8 +91,9 @@ def tokens(usage: Usage) -> Tokens:
 class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     """The state of the fold.
 
-    ``responses`` holds, by hashed message id, the counts of each of its requests by hashed request id, as
-    they were in the copy with the largest total: a response is written as several lines and counts once.
+    ``open_calls`` holds, by tool_use_id, number and time of each call whose result has not come yet (a call may
+    stand in a file twice). ``responses`` holds, by hashed message id, the counts of each of its requests by hashed
+    request id, as they were in the copy with the largest total: a response is several lines and counts once.
     """
 
     lines: int = 0
@@ -113,7 +114,8 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     tools: dict[str, None] = msgspec.field(default_factory=dict)
     skills: dict[str, None] = msgspec.field(default_factory=dict)
     models: dict[str, int] = msgspec.field(default_factory=dict)
-    open_calls: dict[str, int | None] = msgspec.field(default_factory=dict)
+    events: int = 0
+    open_calls: dict[str, list[tuple[int, int | None]]] = msgspec.field(default_factory=dict)
     responses: dict[bytes, dict[bytes, tuple[int, int, int, int]]] = msgspec.field(default_factory=dict)
 
     def see_times(self, times: Iterable[int]) -> None:
@@ -136,7 +138,9 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             self.user_messages += 1
 
     def see_event(self, event: Event) -> None:
-        """Count an event by its kind."""
+        """Number an event, and count it by its kind."""
+        self.events += 1
+        event.event_number = self.events
         if event.event_type == "slash_command":
             self.slash_commands += 1
             return

@@ -69,6 +69,7 @@ def fill_state(root: Path, db: Path, count: int) -> None:
     made = f"1 AS processor_version, {at} AS extracted_at, i::VARCHAR AS session_id"
     file_hash = "'blake3:' || sha256(i::VARCHAR) AS file_hash"
     with open_database(db) as conn:
+        conn.execute("SET enable_progress_bar = false")
         for table, columns in {
             "session_processor_state": f"'usage' AS processor_name, {of}, {at} AS processed_at,"
             f" 10 AS items_extracted, {file_hash}",

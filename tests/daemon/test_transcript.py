@@ -257,7 +257,11 @@ def test_every_change_of_what_was_read_is_a_rewrite(root, work, restart, keep_mt
 
 
 @given(
-    st.integers(0, 300), st.binary(min_size=1, max_size=40), st.integers(-200, 200), st.booleans(), st.integers(1, 400)
+    st.integers(0, 300),
+    st.binary(min_size=1, max_size=40),
+    st.integers(-200, 200),
+    st.booleans(),
+    st.integers(1, 400),
 )
 def test_any_edit_gives_the_lines_of_the_new_content(at, put, growth, restart, chunk_bytes):
     with tempfile.TemporaryDirectory() as folder:

@@ -63,7 +63,7 @@ def test_a_processor_that_cannot_be_created_is_named_by_its_source():
         def __init__(self):
             raise RuntimeError
 
-    with pytest.raises(ProcessorError, match="my-plugin.*RuntimeError"):
+    with pytest.raises(ProcessorError, match=r"my-plugin.*RuntimeError"):
         register(Broken, "my-plugin")
 
 

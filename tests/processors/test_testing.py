@@ -52,7 +52,7 @@ def test_the_rows_of_a_fold_are_those_after_all_batches():
 
 
 def test_a_processor_whose_result_depends_on_the_cuts_is_found():
-    with pytest.raises(AssertionError, match="table total: at once .*'n': 3.* in 2 parts .*'n': 1"):
+    with pytest.raises(AssertionError, match=r"table total: at once .*'n': 3.* in 2 parts .*'n': 1"):
         check_fold(Forgetful(), LINES, [3])
 
 

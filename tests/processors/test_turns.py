@@ -4,6 +4,7 @@ import json
 import math
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -218,8 +219,8 @@ def test_parse_jsonl_follows_no_link_and_waits_for_no_fifo(tmp_path, file):
     (tmp_path / "link.jsonl").symlink_to(file)
     os.mkfifo(tmp_path / "fifo.jsonl")
     (tmp_path / "folder.jsonl").mkdir()
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
     for name in ("link.jsonl", "fifo.jsonl", "folder.jsonl", "missing.jsonl"):
         with pytest.raises(OSError, match=name):
             parse_jsonl(tmp_path / name)
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before

@@ -92,14 +92,14 @@ class Log:
 class Child(Log):
     """``sessiond …`` in a process of its own; standard error is read as JSON lines."""
 
-    def __init__(self, command, env, cwd, **popen):
+    def __init__(self, command, env, cwd):
         super().__init__()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = f"@sessiond-test-{uuid.uuid4()}"
         self.notify.bind("\0" + address[1:])
         env = env | {"NOTIFY_SOCKET": address}
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdout=pipe, stderr=pipe, **popen)
+        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdout=pipe, stderr=pipe)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -219,28 +219,27 @@ class Box:
             file.write(b"".join(data))
 
     def live(self, *processors, **settings):
-        """A daemon in this process, ready; by default with the usage processor."""
+        """A daemon in this process, its first scan behind it; by default with the usage processor."""
         values = {"root": self.root, "db": self.db} | QUICK | settings
         live = Live(Settings(**values), processors or (UsageProcessor,))
         self._open.append(live.stop)
         live.wait("ready")
+        if self.root.is_dir():
+            live.wait("scanned")
         return live
 
     def env(self, **settings):
         home = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder / "plugins")}
         return home | {f"SESSIOND_{name.upper()}": str(value) for name, value in settings.items()}
 
-    def command(self, command, popen=None, **settings):
-        """A process of its own, whose log is read."""
+    def child(self, *arguments, before=(), **settings):
+        """``sessiond run``, or another command, in a process of its own; ``before``: what starts it."""
+        arguments = arguments or ("run", str(self.root), "--db", str(self.db))
         settings = QUICK | {"processors": '["usage"]'} | settings
-        child = Child(command, self.env(**settings), self.folder, **(popen or {}))
+        command = [*before, sys.executable, "-m", "daemon.cli", *arguments]
+        child = Child(command, self.env(**settings), self.folder)
         self._open.append(child.close)
         return child
-
-    def child(self, *arguments, **settings):
-        """``sessiond run``, or another command."""
-        arguments = arguments or ("run", str(self.root), "--db", str(self.db))
-        return self.command([sys.executable, "-m", "daemon.cli", *arguments], **settings)
 
     def daemon(self, **settings):
         """``sessiond run``, ready."""

@@ -104,7 +104,7 @@ class _Tree:
     def __init__(self, box, line, rng):
         self.box, self.line, self.rng = box, line, rng
         self.keys = []
-        self.number = 0
+        self.number = self.moves = 0
 
     def content(self):
         lines = []
@@ -137,7 +137,8 @@ class _Tree:
             path.write_bytes(old[: len(old) // 2].replace(b"Bash", b"Read") + old[len(old) // 2 :])
         else:
             self.keys.remove(key)
-            self.keys.append(f"{self.rng.choice('abc')}/moved-{self.number}-{len(self.keys)}.jsonl")
+            self.moves += 1
+            self.keys.append(f"{self.rng.choice('abc')}/moved-{self.moves}.jsonl")
             path.rename(self.box.path(self.keys[-1]))
 
 

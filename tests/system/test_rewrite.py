@@ -251,3 +251,17 @@ def test_moved_out_of_the_root_keeps_its_rows_and_moved_back_has_them_once(box, 
         file.write(line(10))
     outside.rename(path)
     live.wait_ids("alice/a.jsonl", range(11))
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["live", "down"])
+def test_moved_over_another_session(box, ten, line, down):
+    live, path = ten
+    box.append("alice/b.jsonl", *map(line, range(20, 23)))
+    live.wait_ids("alice/b.jsonl", range(20, 23))
+    live.wait_idle()
+    if down:
+        live.stop()
+    path.rename(box.path("alice/b.jsonl"))
+    if down:
+        live = box.live()
+    live.wait_ids("alice/b.jsonl", range(10))

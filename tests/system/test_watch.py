@@ -3,7 +3,6 @@
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def live(box, line):
 
 def _kill_handler(live, monkeypatch):
     def die(_event):
-        raise SystemExit  # ends the thread that called, as any exception would
+        raise ValueError
 
     with monkeypatch.context() as patch:
         patch.setattr(live.watch, "dispatch", die)
@@ -44,6 +43,7 @@ def _kill_reader(live, _monkeypatch):
     thread.join(30)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is how it dies
 @pytest.mark.parametrize("kill", [_kill_handler, _kill_emitters, _kill_reader])
 def test_a_dead_thread_of_the_watcher_is_noticed_and_nothing_is_missed(box, live, line, monkeypatch, kill):
     kill(live, monkeypatch)
@@ -163,8 +163,7 @@ def _limited(box, watches, **settings):
     shell = ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo {watches} > {limit} && exec "$@"', "sh"]
     if shutil.which("unshare") is None or subprocess.run([*shell, "true"], capture_output=True).returncode:
         pytest.skip("the number of watches cannot be limited: no user namespaces here")
-    command = [*shell, sys.executable, "-m", "daemon.cli", "run", str(box.root), "--db", str(box.db)]
-    return box.command(command, **settings)
+    return box.child(before=shell, **settings)
 
 
 @pytest.mark.parametrize("watches", [0, 3])
@@ -203,11 +202,11 @@ def test_the_limit_of_watches_is_reached_while_running(box, line):
     assert daemon.stop() == 0
 
 
-def test_a_change_that_the_watcher_missed_is_found_by_the_audit(box, line, monkeypatch):
+def test_a_change_that_the_watcher_missed_is_found_by_the_audit(box, line, until, monkeypatch):
     box.append("alice/a.jsonl", line(0))
     live = box.live(scan_seconds=1)
-    live.wait_ids("alice/a.jsonl", [0])
-    live.wait("scanned", 2)
+    until(lambda: live.query("SELECT settled FROM session_positions"), [(True,)])
+    live.wait("scanned", len(live.of("scanned")) + 1)
     with monkeypatch.context() as patch:
         patch.setattr(live.watch, "dispatch", lambda _event: None)
         box.append("alice/a.jsonl", line(1))

@@ -1,0 +1,163 @@
+"""What happens is told once to everyone who listens: counters, JSON lines, a terminal, the journal."""
+
+import inspect
+import io
+import json
+import os
+import socket
+import typing
+
+import pytest
+
+from daemon import journal
+from daemon.events import Counters, Events
+from daemon.journal import listener
+
+SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
+NAMES = [name for name, method in vars(Events).items() if inspect.isfunction(method) and not name.startswith("_")]
+
+
+def happen(events, name):
+    """Let an event happen, with a made-up value for each of its arguments."""
+    method = getattr(events, name)
+    kinds = typing.get_type_hints(method)
+    positional, named = [], {}
+    for parameter in inspect.signature(method).parameters.values():
+        value = SPECIMENS[kinds[parameter.name]]
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            named[parameter.name] = value
+        else:
+            positional.append(value)
+    method(*positional, **named)
+
+
+def lines(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_reaches_every_listener_under_its_own_name(name):
+    heard = []
+    counters, stream = Counters(), io.StringIO()
+    happen(Events(lambda *told: heard.append(told), counters, listener("debug", stream=stream)), name)
+    ((level, event, fields),) = heard
+    assert event == name
+    assert counters[name] == 1
+    (line,) = lines(stream)
+    assert line.items() >= {"event": name, "level": level}.items()
+    assert line.keys() >= fields.keys()
+
+
+def test_counters_add_up_the_fields_over_all_and_by_processor():
+    counters = Counters()
+    events = Events(counters)
+    for processor, lines_read in (("usage", 3), ("other", 4), ("usage", 5)):
+        events.processed(
+            processor, "a/s.jsonl", complete=True, lines=lines_read, malformed=1, items=2, size=10, seconds=0.1
+        )
+    assert (counters["processed"], counters["processed.lines"], counters["processed.usage.lines"]) == (3, 12, 8)
+    assert (counters["processed.malformed"], counters["processed.bytes"]) == (3, 30)
+    assert counters["processed.nobody.lines"] == 0
+
+
+def test_the_latest_troubles_are_kept_and_no_more_than_a_hundred():
+    counters = Counters()
+    events = Events(counters)
+    events.folded(1, 0.1)
+    for number in range(150):
+        events.refused(f"a/{number}.jsonl", "link")
+    troubles = counters.troubles()
+    assert len(troubles) == 100
+    assert troubles[-1] == "refused: session_file=a/149.jsonl, reason=link"
+
+
+def test_only_events_of_the_level_and_above_are_written():
+    stream = io.StringIO()
+    events = Events(listener("warning", stream=stream))
+    events.folded(1, 0.1)
+    events.stopping("asked to")
+    events.refused("a/s.jsonl", "link")
+    events.part_failed("writer", "x")
+    assert [line["event"] for line in lines(stream)] == ["refused", "part_failed"]
+
+
+def test_a_name_with_control_characters_stays_one_line_and_harmless():
+    stream = io.StringIO()
+    Events(listener("info", stream=stream)).refused("a/\x1b[31m\nfake: event\udcff.jsonl", "link")
+    (line,) = lines(stream)
+    assert line["session_file"].isprintable()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_lines_are_readable_and_json_if_that_is_asked_for(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    for as_json in (False, True):
+        stream = Terminal()
+        Events(listener("info", as_json=as_json, stream=stream)).refused("a/\x1b[31ms.jsonl", "link")
+        assert stream.getvalue().count("\n") == 1
+        assert stream.getvalue().startswith("{") == as_json
+        assert all(word in stream.getvalue() for word in ("refused", "reason", "link", "session_file"))
+        assert "\x1b" not in stream.getvalue()
+
+
+@pytest.fixture
+def received(monkeypatch, tmp_path):
+    """A socket in the journal's place, and a listener that believes to be connected to the journal."""
+    monkeypatch.chdir(tmp_path)  # the path itself may be too long for a socket's name
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, (tmp_path / "log").open("w") as stream:
+        server.bind("journal")
+        server.settimeout(10)
+        monkeypatch.setattr(journal, "JOURNAL_SOCKET", "journal")
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        told = listener("info", stream=stream)
+        try:
+            yield Events(told), server
+        finally:
+            told._socket.close()
+        stream.flush()
+        assert (tmp_path / "log").read_text() == ""
+
+
+def test_under_systemd_events_go_to_the_journal_with_a_field_for_each_value(received):
+    events, server = received
+    events.folded(1, 0.1)  # below the level
+    events.run_failed("usage", "a/s.jsonl", attempt=2, retry_in=1.5, error="broken")
+    entry = dict(line.split("=", 1) for line in server.recv(1 << 16).decode().splitlines())
+    wanted = {
+        "EVENT": "run_failed",
+        "PROCESSOR": "usage",
+        "SESSION_FILE": "a/s.jsonl",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "sessiond",
+        "SESSIOND_ERROR": "broken",
+        "SESSIOND_ATTEMPT": "2",
+    }
+    assert entry.items() >= wanted.items()
+    assert entry["MESSAGE"].startswith("run_failed: ")
+
+
+def test_a_name_cannot_add_a_field_to_the_journal(received):
+    events, server = received
+    events.refused("a/\nPRIORITY=0\n.jsonl", "link")
+    fields = [line.split("=", 1)[0] for line in server.recv(1 << 16).decode().splitlines()]
+    assert len(fields) == len(set(fields))
+
+
+def test_a_journal_that_does_not_answer_disturbs_nobody(received):
+    events, server = received
+    server.close()
+    events.refused("a/s.jsonl", "link")
+
+
+def test_another_stream_than_the_one_systemd_connected_gets_lines(monkeypatch, tmp_path):
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    with (tmp_path / "log").open("w") as stream:
+        Events(listener("info", stream=stream)).refused("a/s.jsonl", "link")
+    assert json.loads((tmp_path / "log").read_text())["event"] == "refused"
