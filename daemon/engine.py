@@ -19,7 +19,7 @@ from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.errors import ContractError, printable
 from daemon.events import Events
-from daemon.failures import Failure, load_failures, remember
+from daemon.failures import Failure, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane, LaneSettings
 from daemon.store import open_database, store_errors, transaction
@@ -108,22 +108,16 @@ class Engine:
         for note in self._notes.left():
             if note.processor != spec.name:
                 continue
-            known = failures.get(note.session_key)
-            attempts = 1 + (known.attempts if known is not None and known.content == note.content else 0)
-            failure = Failure(
-                spec.name,
+            key, error, now = (
                 note.session_key,
-                note.content,
-                None,
-                attempts,
-                attempts >= max_attempts,
                 "the process ended during this run",
                 datetime.now(UTC).replace(tzinfo=None),
             )
+            failure = once_more(failures.get(key), spec.name, key, note.content, None, error, now, max_attempts)
             failures[note.session_key] = failure
             crashed.append(failure)
             tell = self.events.quarantined if failure.quarantined else self.events.interrupted
-            tell(spec.name, printable(note.session_key), attempts=attempts, error=failure.error)
+            tell(spec.name, printable(key), attempts=failure.attempts, error=error)
         with transaction(self._conn):
             remember(self._conn, crashed)
         return failures

@@ -47,6 +47,21 @@ class Failure:
     failed_at: datetime
 
 
+def once_more(
+    known: Failure | None,
+    processor: str,
+    key: str,
+    content: str,
+    signature: Signature | None,
+    error: str,
+    at: datetime,
+    max_attempts: int,
+) -> Failure:
+    """A further failure of a processor on a session: counted with those before it, if it is on the same content."""
+    attempts = 1 + (known.attempts if known is not None and known.content == content else 0)
+    return Failure(processor, key, content, signature, attempts, attempts >= max_attempts, error, at)
+
+
 def remember(conn: duckdb.DuckDBPyConnection, failures: Sequence[Failure]) -> None:
     """Replace what is known of these processors' failures on these sessions, inside the caller's transaction."""
     latest = {(failure.processor, failure.session_key): failure for failure in failures}

@@ -27,10 +27,11 @@ from daemon.errors import (
     printable,
 )
 from daemon.events import Events
-from daemon.failures import Failure
+from daemon.failures import Failure, once_more
+from daemon.look import Look
 from daemon.pending import Pending, Taken
 from daemon.run import Job, content_of
-from daemon.transcript import Look, Transcripts
+from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
@@ -275,27 +276,33 @@ class Lane:
 
     def fail(self, taken: Taken, about: About | None, error: str) -> None:
         """Count an attempt; ``about`` is None if the file could not even be looked at."""
-        key = taken.key
-        content = about.content if about else ""
+        key, attempted = taken.key, _utc_now()
+        content, signature = (about.content, about.signature) if about else ("", None)
         with self.wake:
-            known = self._failures.get(key)
-            attempts = 1 + (known.attempts if known is not None and known.content == content else 0)
-            quarantined = attempts >= self.settings.max_attempts
-            signature = about.signature if about else None
-            failure = Failure(
-                self.spec.name, key, content, signature, attempts, quarantined, error, failed_at=_utc_now()
+            failure = once_more(
+                self._failures.get(key),
+                self.spec.name,
+                key,
+                content,
+                signature,
+                error,
+                attempted,
+                self.settings.max_attempts,
             )
             self._failures[key] = failure
-        wait = min(self.settings.backoff * 2 ** (attempts - 1), self.settings.backoff_max)
+        wait = min(self.settings.backoff * 2 ** (failure.attempts - 1), self.settings.backoff_max)
         wait *= random.uniform(0.8, 1.2)  # noqa: S311  # spreads retries, guards nothing
-        if quarantined:
-            self.events.quarantined(self.spec.name, printable(key), attempts=attempts, error=error)
+        shown, attempts = printable(key), failure.attempts
+        if failure.quarantined:
+            self.events.quarantined(self.spec.name, shown, attempts=attempts, error=error)
         else:
-            self.events.run_failed(self.spec.name, printable(key), attempt=attempts, retry_in=wait, error=error)
+            self.events.run_failed(self.spec.name, shown, attempt=attempts, retry_in=wait, error=error)
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
             self._writer.submit(FailureNote(self.spec.name, key, failure))
-        again = None if quarantined else self.clock() + wait
-        self._finish(taken, signature if quarantined else None, again=again)
+        if failure.quarantined:
+            self._finish(taken, signature)
+        else:
+            self._finish(taken, None, again=self.clock() + wait)
 
     def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
         with self.wake:

@@ -18,10 +18,11 @@ from daemon.cursor import Cursor, Place, username_of
 from daemon.errors import ContractError
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
+from daemon.look import Look
 from daemon.positions import Entry, append
 from daemon.store import transaction
 from daemon.tables import ResultTable, Row, Updates
-from daemon.transcript import Look, Transcripts
+from daemon.transcript import Transcripts
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
 

@@ -14,11 +14,12 @@ from daemon.commit import apply, fold_all
 from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature
 from daemon.errors import ContractError, SessionError, describe
+from daemon.look import Look
 from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
 from daemon.scan import scan
 from daemon.store import migrate, transaction
 from daemon.tables import ResultTable
-from daemon.transcript import Look, Transcripts
+from daemon.transcript import Transcripts
 from processors.registry import Registered, register
 
 

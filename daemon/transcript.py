@@ -22,6 +22,7 @@ from blake3 import blake3
 
 from daemon.cursor import Cursor, Place, Signature, is_md5, named_hash
 from daemon.lines import split
+from daemon.look import Look, nothing_new, position
 from daemon.opening import open_session
 from processors.contract import is_utf8
 
@@ -37,38 +38,6 @@ SHARED_BYTES = 32 << 20
 """Of looks kept for the other lanes, in all; the oldest are dropped first."""
 MAX_SHARED = 256
 PREFIXES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a session gave.
-
-    Attributes:
-        data: new complete lines, each with a newline; ``skipped`` more were over the limit. ``utf8``: it is.
-        start: where they begin; 0 on the first look and on a rewrite.
-        rewrite: what was processed before no longer holds.
-        more: the chunk was full; go on from ``offset`` at once.
-        recheck: look again when the session has been quiet for a while.
-        changed: there is something to commit, if only a new signature.
-
-    The rest are fields of the cursor that the look leads to.
-
-    """
-
-    signature: Signature
-    offset: int
-    fingerprint: str
-    place: Place
-    settled: bool
-    file_hash: str
-    start: int
-    data: bytes = b""
-    skipped: int = 0
-    utf8: bool = True
-    rewrite: bool = False
-    more: bool = False
-    recheck: bool = False
-    changed: bool = True
 
 
 @dataclass(slots=True)
@@ -147,7 +116,7 @@ class Transcripts:
             racy = self._now_ns() - signature.ctime_ns < RACY_NS
             if active.shared is not None:
                 place, look = active.shared
-                if place == _position(cursor) and look.signature == signature and (racy or not look.recheck):
+                if place == position(cursor) and look.signature == signature and (racy or not look.recheck):
                     return look
             look = self._look(fd, signature, cursor, active, racy=racy)
             if self._lanes > 1:
@@ -155,7 +124,7 @@ class Transcripts:
             return look
 
     def _share(self, active: _Active, cursor: Cursor | None, look: Look) -> None:
-        active.shared = (_position(cursor), look)
+        active.shared = (position(cursor), look)
         with self._lock:
             self._shared[id(active)] = (active, len(look.data))
             self._shared.move_to_end(id(active))
@@ -213,7 +182,7 @@ class Transcripts:
         if cursor is None:
             return self._read(fd, signature, None, start, active)
         if signature == cursor.signature and cursor.settled:
-            return _nothing(cursor)
+            return nothing_new(cursor)
         prefix = self._prefix(fd, signature, cursor, active.prefixes, racy=racy)
         return self._read(fd, signature, cursor, prefix or start, active)
 
@@ -277,7 +246,7 @@ class Transcripts:
             more=more,
             recheck=not clean and not more,
         )
-        return replace(look, changed=False) if not look.data and _position(cursor) == _position(look) else look
+        return replace(look, changed=False) if not look.data and position(cursor) == position(look) else look
 
     def _fill(self, fd: int, offset: int, place: Place, size: int) -> tuple[bytes, bool]:
         """A chunk from ``offset`` on that holds at least one line's end, or the limit, or the file's end."""
@@ -319,23 +288,3 @@ class Transcripts:
 def _start(signature: Signature, *, clean: bool) -> _Prefix:
     empty = blake3()
     return _Prefix(signature, 0, empty, named_hash(empty), b"", b"", clean)
-
-
-def _position(at: Cursor | Look | None) -> tuple[object, ...]:
-    """What decides the result of a look at an unchanged file, and is worth a commit if it changed."""
-    if at is None:
-        return ()
-    return at.signature, at.offset, at.fingerprint, at.place, at.settled, at.file_hash
-
-
-def _nothing(cursor: Cursor) -> Look:
-    return Look(
-        signature=cursor.signature,
-        offset=cursor.offset,
-        fingerprint=cursor.fingerprint,
-        place=cursor.place,
-        settled=cursor.settled,
-        file_hash=cursor.file_hash,
-        start=cursor.offset,
-        changed=False,
-    )

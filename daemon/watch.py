@@ -54,6 +54,7 @@ class Watch(FileSystemEventHandler):
 
     def __init__(self, root: Path, wake: Callable[[], None]) -> None:
         self._root = str(root)
+        self._path = self._root  # the same without links: a link itself would be watched, not what it leads to
         self._wake = wake
         self._lock = threading.Lock()  # guards the next three
         self._heard = Heard()
@@ -73,7 +74,8 @@ class Watch(FileSystemEventHandler):
         """
         self.disarm()
         self._trouble = None
-        status = os.stat(self._root)  # noqa: PTH116
+        self._path = os.path.realpath(self._root)
+        status = os.stat(self._path)  # noqa: PTH116
         # Its text for a race between mkdir and watching is 90 KB long, and nothing is wrong.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         logger = logging.getLogger("watchdog")
@@ -81,7 +83,7 @@ class Watch(FileSystemEventHandler):
         logger.addHandler(self._ear)
         observer = InotifyObserver()
         try:
-            observer.schedule(self, self._root, recursive=True, event_filter=_FILTER)
+            observer.schedule(self, self._path, recursive=True, event_filter=_FILTER)
             observer.start()
         except BaseException:
             self._stop(observer)
@@ -117,9 +119,9 @@ class Watch(FileSystemEventHandler):
             for path in (event.src_path, event.dest_path):
                 name = os.fsdecode(path)
                 if event.is_directory:
-                    if name:
-                        self._heard.folders.add(name)
-                elif (key := key_of(self._root, name)) is not None:
+                    if name.startswith(self._path):
+                        self._heard.folders.add(self._root + name[len(self._path) :])
+                elif (key := key_of(self._path, name)) is not None:
                     self._heard.keys.add(key)
                     if self._audit is not None:
                         self._audit.add(key)
@@ -192,7 +194,7 @@ class Watch(FileSystemEventHandler):
                 for mount in mounts:
                     _, folder, name, *_ = mount.split(" ")
                     folder = folder.replace("\\040", " ")
-                    inside = self._root == folder or self._root.startswith(folder.rstrip("/") + "/")
+                    inside = self._path == folder or self._path.startswith(folder.rstrip("/") + "/")
                     if inside and len(folder) >= len(best):
                         best, kind = folder, name
         except OSError:

@@ -26,6 +26,7 @@ from daemon.errors import (
 )
 from daemon.inflight import Note, Notes, Slot
 from daemon.lane import About, Lane
+from daemon.look import Look
 from daemon.pending import Taken
 from daemon.positions import Entry
 from daemon.run import (
@@ -38,7 +39,6 @@ from daemon.run import (
     run_whole,
 )
 from daemon.tables import ResultTable
-from daemon.transcript import Look
 
 MAX_ABANDONED = 4
 """Threads that may hang in a processor before it is not run any more until the daemon restarts."""
