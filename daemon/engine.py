@@ -21,7 +21,7 @@ from daemon.errors import ContractError, printable
 from daemon.events import Events
 from daemon.failures import Failure, load_failures, once_more, remember
 from daemon.inflight import Notes
-from daemon.lane import Lane, LaneSettings
+from daemon.lane import Lane
 from daemon.store import open_database, store_errors, transaction
 from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
@@ -73,19 +73,10 @@ class Engine:
         fold_all(self._conn, tables)
         positions.reconcile(self._conn)
         self.writer = Writer(self._conn.cursor(), tables, self.events)
-        lane_settings = LaneSettings(
-            debounce=settings.debounce_ms / 1000,
-            max_delay=settings.max_delay_ms / 1000,
-            settle=settings.settle_seconds,
-            backoff=settings.backoff_seconds,
-            backoff_max=settings.backoff_max_seconds,
-            max_attempts=settings.max_attempts,
-            workers=settings.workers,
-        )
         for spec in processors:
             if spec.name in tables:
-                lane = Lane(spec, self.transcripts, self.writer, self.events, lane_settings, clock)
-                lane.load(self._conn, self._failures(spec, lane_settings.max_attempts))
+                lane = Lane(spec, self.transcripts, self.writer, self.events, settings, clock)
+                lane.load(self._conn, self._failures(spec, settings.max_attempts))
                 self.lanes.append(lane)
                 self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
         self._notes.clear()

@@ -16,6 +16,7 @@ import duckdb
 
 from daemon import positions
 from daemon.commit import Commit
+from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.cursor_cache import CursorCache
 from daemon.errors import (
@@ -35,23 +36,9 @@ from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
-
-@dataclass(frozen=True, slots=True)
-class LaneSettings:
-    """How a lane waits and retries; times in seconds.
-
-    ``settle``: quiet time after which an active session is checked as a whole. ``reread``: wait after a file
-    could not be read for a reason that may pass.
-    """
-
-    debounce: float = 0.2
-    max_delay: float = 1.0
-    settle: float = 5.0
-    reread: float = 10.0
-    backoff: float = 1.0
-    backoff_max: float = 300.0
-    max_attempts: int = 5
-    workers: int = 2
+BUSY_SECONDS = 0.2  # wait for a run on the same file under its other name
+REREAD_SECONDS = 10.0
+"""Wait after a file could not be read for a reason that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ class Lane:
         transcripts: Transcripts,
         writer: Writer,
         events: Events,
-        settings: LaneSettings,
+        settings: Settings,
         clock: Callable[[], float],
     ) -> None:
         self.spec = spec
@@ -82,7 +69,7 @@ class Lane:
         self.wake = threading.Condition()
         self.closed = False  # guarded by wake, like all that follows
         self._writer = writer
-        self._pending = Pending(settings.debounce, settings.max_delay, spec.cadence_seconds)
+        self._pending = Pending(settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds)
         # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
         self._current: dict[str, int] = {}
         self._foreign: dict[str, str] = {}  # file hash by another tool, where there is no cursor
@@ -240,7 +227,7 @@ class Lane:
 
     def settled(self, taken: Taken, look: Look) -> None:
         """The session is processed as it looks; a file that may change unseen gets one more look later."""
-        again = self.clock() + self.settings.settle if look.recheck else None
+        again = self.clock() + self.settings.settle_seconds if look.recheck else None
         self._finish(taken, look.signature, again=again)
 
     def gone(self, taken: Taken, _error: SessionGoneError) -> None:
@@ -267,12 +254,12 @@ class Lane:
         """A run on the same file under another name has to end first."""
         with self.wake:
             self._pending.done(taken.key, self.clock())
-            self._pending.later(taken.key, self.clock() + self.settings.debounce)
+            self._pending.later(taken.key, self.clock() + BUSY_SECONDS)
 
     def unreadable(self, taken: Taken, error: Exception) -> None:
         """File or database could not be read: nobody's fault, so no attempt is counted."""
         self.events.look_failed(self.spec.name, printable(taken.key), error=describe(error))
-        self._finish(taken, None, again=self.clock() + self.settings.reread)
+        self._finish(taken, None, again=self.clock() + REREAD_SECONDS)
 
     def fail(self, taken: Taken, about: About | None, error: str) -> None:
         """Count an attempt; ``about`` is None if the file could not even be looked at."""
@@ -290,7 +277,7 @@ class Lane:
                 self.settings.max_attempts,
             )
             self._failures[key] = failure
-        wait = min(self.settings.backoff * 2 ** (failure.attempts - 1), self.settings.backoff_max)
+        wait = min(self.settings.backoff_seconds * 2 ** (failure.attempts - 1), self.settings.backoff_max_seconds)
         wait *= random.uniform(0.8, 1.2)  # noqa: S311  # spreads retries, guards nothing
         shown, attempts = printable(key), failure.attempts
         if failure.quarantined:
