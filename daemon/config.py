@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     line_limit_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 30, description="longer lines are skipped")
     stop_seconds: float = Field(5.0, ge=0, le=600, description="time that runs get to finish on a stop")
     memory_limit: str = Field("512MB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$", description="of the database")
-    database_threads: int = Field(2, ge=1, le=64, description="threads of the database")
+    database_threads: int = Field(1, ge=1, le=64, description="threads of the database")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
     @field_validator("root", "db")

@@ -22,7 +22,7 @@ from daemon.events import Events
 from daemon.failures import Failure, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
-from daemon.store import open_database, store_errors, transaction
+from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
 from daemon.worker import Workers
@@ -72,16 +72,16 @@ class Engine:
         tables = self._tables(processors)
         fold_all(self._conn, tables)
         positions.reconcile(self._conn)
-        self.writer = Writer(self._conn.cursor(), tables, self.events)
+        self.writer = Writer(sibling(self._conn), tables, self.events)
         for spec in processors:
             if spec.name in tables:
                 lane = Lane(spec, self.transcripts, self.writer, self.events, settings, clock)
                 lane.load(self._conn, self._failures(spec, settings.max_attempts))
                 self.lanes.append(lane)
-                self._workers.append(Workers(lane, tables[spec.name], self._conn.cursor, self._notes))
+                self._workers.append(Workers(lane, tables[spec.name], self.connect, self._notes))
         self._notes.clear()
         self._origins_lock = threading.Lock()  # guards the connection that finds former names
-        self._origins_conn = self._conn.cursor()
+        self._origins_conn = sibling(self._conn)
 
     def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
         tables: dict[str, dict[str, ResultTable]] = {}
@@ -115,7 +115,7 @@ class Engine:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A further connection to the database, for one thread; to be closed before the engine is."""
-        return self._conn.cursor()
+        return sibling(self._conn)
 
     def start(self) -> None:
         """Start the writer and the workers."""

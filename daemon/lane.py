@@ -36,6 +36,9 @@ from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
+MOST_RUNNING = 64
+"""Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
+
 BUSY_SECONDS = 0.2  # wait for a run on the same file under its other name
 REREAD_SECONDS = 10.0
 """Wait after a file could not be read for a reason that may pass."""
@@ -69,7 +72,9 @@ class Lane:
         self.wake = threading.Condition()
         self.closed = False  # guarded by wake, like all that follows
         self._writer = writer
-        self._pending = Pending(settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds)
+        self._pending = Pending(
+            settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds, most_running=MOST_RUNNING
+        )
         # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
         self._current: dict[str, int] = {}
         self._foreign: dict[str, str] = {}  # file hash by another tool, where there is no cursor

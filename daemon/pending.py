@@ -33,13 +33,17 @@ class Pending:
         debounce: quiet time to wait for after a change.
         max_delay: the longest that the debounce may put off a change.
         cadence: least time between the beginnings of two runs on one session.
+        most_running: no backlog is taken while so many runs are under way, their commits included.
 
     """
 
-    def __init__(self, debounce: float, max_delay: float, cadence: float = 0.0) -> None:
+    def __init__(
+        self, debounce: float, max_delay: float, cadence: float = 0.0, *, most_running: float = math.inf
+    ) -> None:
         self._debounce = debounce
         self._max_delay = max_delay
         self._cadence = cadence
+        self._most_running = most_running
         self._waiting: dict[str, _Waiting] = {}
         self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
         self._backlog: dict[str, None] = {}
@@ -85,11 +89,14 @@ class Pending:
             waiting = self._waiting.get(key)
             if waiting is not None and waiting.due == due:
                 del self._waiting[key]
-                return self._run(key, waiting.first_change, now)
-        if self._backlog:
+                if waiting.first_change is not None:
+                    self._stamp(key, now)  # neither a retry nor a recheck puts off the next change
+                return self._run(key, waiting.first_change)
+        if self._backlog and len(self._running) < self._most_running:
             key = next(iter(self._backlog))
             del self._backlog[key]
-            return self._run(key, None, now)
+            self._stamp(key, now)
+            return self._run(key, None)
         return None
 
     def done(self, key: str, now: float) -> None:
@@ -101,7 +108,7 @@ class Pending:
 
     def next_due(self, now: float) -> float | None:
         """Seconds until :meth:`take` has something, or None if nothing waits."""
-        if self._backlog:
+        if self._backlog and len(self._running) < self._most_running:
             return 0.0
         while self._heap:
             due, key = self._heap[0]
@@ -151,15 +158,17 @@ class Pending:
             self._heap = [(entry.due, key) for key, entry in self._waiting.items()]
             heapq.heapify(self._heap)
 
-    def _run(self, key: str, since: float | None, now: float) -> Taken:
+    def _run(self, key: str, since: float | None) -> Taken:
         taken = Taken(key, since)
         self._running[key] = taken
+        return taken
+
+    def _stamp(self, key: str, now: float) -> None:
         if self._cadence > 0:
             self._last_run[key] = now
             self._last_run.move_to_end(key)
             while self._last_run and next(iter(self._last_run.values())) <= now - self._cadence:
                 self._last_run.popitem(last=False)
-        return taken
 
     def _cadence_ends(self, key: str) -> float:
         return self._last_run.get(key, -math.inf) + self._cadence

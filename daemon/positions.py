@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from daemon.cursor import Cursor, Place, Signature, username_of
+from daemon.store import scalar
 
 _CURSOR_SCHEMA = pa.schema(
     [
@@ -40,6 +41,9 @@ _LOG_SCHEMA = pa.schema(
     [("seq", pa.int64()), ("username", pa.string()), ("processed_at", pa.timestamp("us")), *_CURSOR_SCHEMA]
 )
 _READ = ", ".join(_CURSOR_SCHEMA.names[3:])
+
+FEW_ROWS = 4
+"""Up to this many rows are quicker as values than from Arrow: 0.8 against 2 ms for one row of 20 columns."""
 
 # Orders the log's entries of one session: only one commit per (processor, session) is ever under way, and a
 # log from before this process is folded before the first entry is made.
@@ -104,6 +108,12 @@ def append(conn: duckdb.DuckDBPyConnection, entries: Iterable[Entry]) -> None:
 
 def insert(conn: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     """Append Arrow rows to a table, by the names of their columns."""
+    if rows.num_rows <= FEW_ROWS:
+        names = ", ".join(f'"{name}"' for name in rows.column_names)
+        one = f"({', '.join('?' * rows.num_columns)})"
+        values = [value for row in rows.to_pylist() for value in row.values()]
+        conn.execute(f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows.num_rows)}', values)
+        return
     conn.register("_rows", rows)
     try:
         conn.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM _rows')
@@ -125,14 +135,25 @@ def find(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> Cursor | 
     return Cursor(Signature(device, inode, size, mtime_ns, ctime_ns), offset, fingerprint, Place(place), *rest)
 
 
-def fold(conn: duckdb.DuckDBPyConnection) -> int:
-    """Move the log's latest entries into the settled tables, inside the caller's transaction; returns how many."""
+def oldest(conn: duckdb.DuckDBPyConnection, log: str, limit: int) -> int | None:
+    """The ``seq`` up to which a log holds about its ``limit`` oldest entries; None if it is empty."""
+    query = f'SELECT max(seq) FROM (SELECT seq FROM "{log}" ORDER BY seq LIMIT {limit:d})'
+    found = scalar(conn, query)
+    return None if found is None else int(found)
+
+
+def fold(conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
+    """Move entries of the log into the settled tables, inside the caller's transaction; returns how many.
+
+    At most about ``limit`` entries, the oldest first; of each session the latest among them counts.
+    """
+    seq = oldest(conn, "session_cursor_log", limit)
+    if seq is None:
+        return 0
     latest = conn.sql(
-        "SELECT * FROM session_cursor_log"
+        f"SELECT * FROM session_cursor_log WHERE seq <= {seq}"
         " QUALIFY row_number() OVER (PARTITION BY processor_name, session_file ORDER BY seq DESC) = 1"
     ).to_arrow_table()
-    if not latest.num_rows:
-        return 0
     conn.register("_latest", latest)
     try:
         conn.execute("""
@@ -150,7 +171,7 @@ def fold(conn: duckdb.DuckDBPyConnection) -> int:
         conn.execute(
             "INSERT INTO session_cursors BY NAME SELECT * EXCLUDE (seq, username, processed_at) FROM _latest"
         )
-        conn.execute("DELETE FROM session_cursor_log")
+        conn.execute("DELETE FROM session_cursor_log WHERE seq <= ?", [seq])
     finally:
         conn.unregister("_latest")
     return int(latest.num_rows)

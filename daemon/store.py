@@ -107,12 +107,22 @@ def open_database(
             # Opening for writing may already change the file, so the version is read without.
             with duckdb.connect(str(path), read_only=True) as reader:
                 _check_version(reader, str(path))
-        conn = duckdb.connect(str(path), config=config)
+        conn = _quiet(duckdb.connect(str(path), config=config))
         try:
             migrate(conn)
         except BaseException:
             conn.close()
             raise
+    return conn
+
+
+def sibling(conn: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A further connection to the same database, for another thread."""
+    return _quiet(conn.cursor())
+
+
+def _quiet(conn: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    conn.execute("SET enable_progress_bar = false")  # it would be drawn on standard output, which is for data
     return conn
 
 

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from daemon.errors import ContractError, printable
-from daemon.positions import insert
+from daemon.positions import insert, oldest
 from daemon.store import scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
@@ -211,17 +211,23 @@ class ResultTable:
         finally:
             conn.unregister("_news")
 
-    def fold(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Move the latest rows from the log into the settled table, inside the caller's transaction."""
-        if self.declared.kind == "append":
-            return
+    def fold(self, conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
+        """Move the oldest rows, about ``limit``, from the log into the settled table; returns how many sessions.
+
+        Inside the caller's transaction.
+        """
+        log, settled = f"{self.name}_log", f"{self.name}_settled"
+        seq = oldest(conn, log, limit) if self.declared.kind == "one_per_session" else None
+        if seq is None:
+            return 0
         columns = ", ".join(f'"{column}"' for column in self._types)
-        log, settled = f'"{self.name}_log"', f'"{self.name}_settled"'
-        if not scalar(conn, f"SELECT count(*) FROM {log}"):
-            return
-        conn.execute(f"DELETE FROM {settled} WHERE session_file IN (SELECT session_file FROM {log})")
         conn.execute(
-            f"INSERT INTO {settled} ({columns}) SELECT {columns} FROM {log}"
-            " QUALIFY row_number() OVER (PARTITION BY session_file ORDER BY seq DESC) = 1"
+            f'DELETE FROM "{settled}" WHERE session_file IN (SELECT session_file FROM "{log}" WHERE seq <= ?)', [seq]
         )
-        conn.execute(f"DELETE FROM {log}")
+        moved = conn.execute(
+            f'INSERT INTO "{settled}" ({columns}) SELECT {columns} FROM "{log}" WHERE seq <= ?'
+            " QUALIFY row_number() OVER (PARTITION BY session_file ORDER BY seq DESC) = 1",
+            [seq],
+        ).fetchall()[0][0]
+        conn.execute(f'DELETE FROM "{log}" WHERE seq <= ?', [seq])
+        return int(moved)

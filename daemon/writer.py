@@ -1,33 +1,43 @@
 """The single writer: groups what lanes hand over, commits it, and folds the logs.
 
-The thread *writer* owns the write connection. It is woken by its queue, which is bounded, so that lanes wait
-for it instead of memory filling up. It stops once the queue is empty and :meth:`Writer.close` was called.
+The thread *writer* owns the write connection. It is woken by its two queues: urgent runs go before backlog. Both
+are bounded, so that lanes wait for it instead of memory filling up. It stops once they are empty and
+:meth:`Writer.close` was called.
 If the database cannot be written (disk full), it keeps what it has and tries again; if the database is
 invalidated or the thread dies, ``failure`` is set and the service stops, to be started anew.
 """
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
-from daemon.commit import Commit, apply, fold_all
+from daemon.commit import Commit, apply
 from daemon.errors import ContractError, StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
+from daemon.positions import fold
 from daemon.store import transaction
 from daemon.tables import ResultTable
 
-QUEUE_RUNS = 64
-GROUP_RUNS = 256
-LINGER_SECONDS = 0.1
-GROUP_ROWS = 4_000
-"""A group is closed at this many rows: about 30 ms of writing, so that an append does not wait long."""
+MOST_URGENT = 256
+"""Urgent runs that wait; whoever hands over one more waits too, so that memory does not fill up instead."""
 
-FOLD_ENTRIES = 20_000
+GROUP_RUNS, GROUP_ROWS = 256, 4_000
+"""A group of backlog is closed at so many: a commit costs much and a row little."""
+
+BUSY_RUNS, BUSY_ROWS = 32, 600
+"""The same while live changes arrive: about 15 ms of writing, which one of them may have to wait for."""
+
+BUSY_SECONDS = 1.0  # so long after an urgent run
+LINGER_SECONDS = 0.1  # backlog waits so long for more of it
+
+FOLD_SLICE = 5_000
+FOLD_ENTRIES = 200_000
 FOLD_IDLE_SECONDS = 1.0
 FOLD_AGE_SECONDS = 60.0
 RETRY_SECONDS = (0.5, 30.0)  # first and longest wait while the database cannot be written
@@ -46,14 +56,10 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused.
-
-    ``urgent``: somebody waits for it; else it is backlog.
-    """
+    """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused."""
 
     item: Commit | FailureNote
     done: Done
-    urgent: bool
 
 
 class Writer:
@@ -64,17 +70,20 @@ class Writer:
         conn: duckdb.DuckDBPyConnection,
         tables: Mapping[str, Mapping[str, ResultTable]],
         events: Events,
-        *,
-        fold_entries: int = FOLD_ENTRIES,
     ) -> None:
         self._conn = conn
         self._tables = tables
         self._events = events
-        self._fold_entries = fold_entries
-        self._queue: queue.Queue[_Queued | None] = queue.Queue(QUEUE_RUNS)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
-        self._unfolded = 0  # writer thread only, like the next two
+        self._wake = threading.Condition()  # guards the next three
+        self._urgent: deque[_Queued] = deque()
+        self._backlog: deque[_Queued] = deque()  # bounded by what lanes have under way
+        self._unfolded = 0
+        # The writer's own:
+        self._urgent_at = -BUSY_SECONDS
+        self._put_off = False  # the last group left backlog waiting
+        self._folding = False
         self._folded_at = time.monotonic()
         self._blocked_since: float | None = None
         self.failure: BaseException | None = None
@@ -86,36 +95,32 @@ class Writer:
         self._thread.start()
 
     def submit(self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
-        """Queue an item, waiting while the queue is full; backlog, if not ``urgent``, may wait for company.
+        """Queue an item; backlog, if not ``urgent``, may wait for company. Waits while too many urgent ones do.
 
         Raises:
             StoreError: the writer is dead.
 
         """
-        while True:
+        with self._wake:
+            while urgent and len(self._urgent) >= MOST_URGENT and self.failure is None:
+                self._wake.wait(0.5)
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
-            try:
-                self._queue.put(_Queued(item, done, urgent), timeout=0.5)
-            except queue.Full:
-                continue
-            return
+            (self._urgent if urgent else self._backlog).append(_Queued(item, done))
+            self._wake.notify_all()
 
     def log_has_grown(self) -> None:
         """A lane has added an entry to the log through its own connection: fold it sometime."""
-        self._queue.put(None)
+        with self._wake:
+            self._unfolded += 1
+            self._wake.notify_all()
 
     def close(self, timeout: float) -> bool:
         """Write what is queued, fold, and end. Returns whether that was done within ``timeout`` seconds."""
         self._closing.set()
-        deadline = time.monotonic() + timeout
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            try:
-                self._queue.put(None, timeout=0.1)
-            except queue.Full:
-                continue
-            break
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        with self._wake:
+            self._wake.notify_all()
+        self._thread.join(timeout)
         return not self._thread.is_alive() and self.failure is None
 
     def is_alive(self) -> bool:
@@ -125,38 +130,42 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                items = self._gather()
+                queued = self._gather()
                 self.busy_since = time.monotonic()
-                self._write(items)
-                self._maybe_fold(idle=not items)
+                self._write(queued)
+                self._maybe_fold(idle=not queued)
                 self.busy_since = None
-                if self._closing.is_set() and self._queue.empty():
-                    self._fold()
+                if self._closing.is_set() and not (self._urgent or self._backlog):
+                    while self._fold_slice():
+                        pass
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
-            self.failure = error
+            with self._wake:
+                self.failure = error
+                self._wake.notify_all()
             self._events.part_failed("writer", self._shown(error))
 
     def _gather(self) -> list[_Queued]:
-        """What is queued; backlog waits a moment for more of it, as a commit costs much and a row little."""
-        queued: list[_Queued] = []
-        size = 0
-        wait = FOLD_IDLE_SECONDS if self._unfolded else None
-        until = 0.0
-        try:
-            while len(queued) < GROUP_RUNS and size < GROUP_ROWS:
-                entry = self._queue.get(timeout=wait) if wait is None or wait > 0 else self._queue.get_nowait()
-                if entry is None:
-                    self._unfolded += 1
-                    wait = 0.0
-                    continue
-                until = until or time.monotonic() + LINGER_SECONDS
-                wait = 0.0 if entry.urgent or wait == 0.0 else max(0.0, until - time.monotonic())
-                queued.append(entry)
-                size += entry.item.size if isinstance(entry.item, Commit) else 0
-        except queue.Empty:
-            pass
-        return queued
+        """The next group: urgent runs first, backlog at least every other time; nothing if it is time to fold."""
+        with self._wake:
+            while not (self._urgent or self._backlog or self._closing.is_set()):
+                if self._folding:
+                    return []
+                if not self._wake.wait(FOLD_IDLE_SECONDS if self._unfolded else None) and self._unfolded:
+                    return []
+            now = time.monotonic()
+            if self._urgent:
+                self._urgent_at = now
+            busy = now - self._urgent_at < BUSY_SECONDS
+            if not busy and not self._closing.is_set():
+                self._wake.wait_for(lambda: self._urgent or len(self._backlog) >= GROUP_RUNS, LINGER_SECONDS)
+            runs, rows = (BUSY_RUNS, BUSY_ROWS) if busy else (GROUP_RUNS, GROUP_ROWS)
+            group = _take(self._urgent, GROUP_RUNS, GROUP_ROWS)
+            self._put_off = bool(group) and not self._put_off
+            if not self._put_off:
+                group += _take(self._backlog, runs, rows)
+            self._wake.notify_all()  # there is room again
+            return group
 
     def _write(self, queued: Sequence[_Queued]) -> None:
         if commits := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, Commit)]:
@@ -182,7 +191,8 @@ class Writer:
             for pair in group:  # one of them is to blame; the others must not suffer for it
                 self._commit([pair])
             return
-        self._unfolded += len(commits)
+        with self._wake:
+            self._unfolded += len(commits)
         rows = sum(commit.size for commit in commits)
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
@@ -214,28 +224,54 @@ class Writer:
                 return
 
     def _maybe_fold(self, *, idle: bool) -> None:
+        """One slice, if it is time for one: whoever comes meanwhile waits for a slice only, not for a fold."""
         if not self._unfolded:
             self._folded_at = time.monotonic()
-        elif idle or self._unfolded >= self._fold_entries or time.monotonic() - self._folded_at > FOLD_AGE_SECONDS:
-            self._fold()
+            return
+        old = time.monotonic() - self._folded_at > FOLD_AGE_SECONDS
+        if idle or old or self._unfolded >= FOLD_ENTRIES:
+            self._folding = True
+        if self._folding and not self._fold_slice():
+            self._folding = False
+            self._folded_at = time.monotonic()
+            with self._wake:
+                self._unfolded = 0
 
-    def _fold(self) -> None:
+    def _fold_slice(self) -> bool:
+        """Fold some entries of each log, each log in a transaction of its own; returns whether more may be left."""
         started = time.monotonic()
+        folds: list[Callable[[], int]] = [partial(fold, self._conn, FOLD_SLICE)]
+        folds += [
+            partial(table.fold, self._conn, FOLD_SLICE) for own in self._tables.values() for table in own.values()
+        ]
+        entries = 0
         try:
-            entries = fold_all(self._conn, self._tables)
+            for one in folds:
+                with transaction(self._conn):
+                    entries += one()
         except duckdb.TransactionException:
-            return  # a processor with a connection of its own was quicker; nothing depends on when it happens
+            return False  # a processor with a connection of its own was quicker; nothing depends on when it happens
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             if self._blocked_since is None:
                 self._events.store_blocked(self._shown(error))
-            return
-        finally:
-            self._folded_at = time.monotonic()
-        self._unfolded = 0
-        self._events.folded(entries, time.monotonic() - started)
+            return False
+        if entries:
+            self._events.folded(entries, time.monotonic() - started)
+        return entries > 0
 
     @staticmethod
     def _shown(error: BaseException) -> str:
         if isinstance(error, duckdb.Error):  # raised by our own statements, which hold no values
             return printable(str(error).partition("\n")[0])
         return describe(error)
+
+
+def _take(queue: deque[_Queued], runs: int, rows: int) -> list[_Queued]:
+    """Entries from the left of the queue, until there are so many runs or rows."""
+    group: list[_Queued] = []
+    size = 0
+    while queue and len(group) < runs and size < rows:
+        entry = queue.popleft()
+        group.append(entry)
+        size += entry.item.size if isinstance(entry.item, Commit) else 0
+    return group

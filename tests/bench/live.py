@@ -166,7 +166,7 @@ def live_during_backlog(place: Place) -> Row:
     crowd = unprocessed_crowd(place)
     paths = corpus.write(crowd.root / LIVE, sessions=SESSIONS, size=SESSIONS * 50_000, seed=5)
     with place.temporary("live") as folder:
-        # Only what is in the database by now is no backlog: a link is not followed, a second root is another key.
+        # Alone below a root for a moment, so that nothing of the crowd is processed with them.
         only_live = folder / "root"
         only_live.mkdir()
         (crowd.root / LIVE).rename(only_live / LIVE)

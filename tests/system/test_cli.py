@@ -164,9 +164,7 @@ def test_check_config_shows_each_setting_and_where_it_is_from(box):
     [("debounce_ms", "-1", "0"), ("workers", "many", "integer"), ("log_level", "loud", "warning")],
 )
 @pytest.mark.parametrize("place", ["environment", "file"])
-def test_a_wrong_setting_is_one_line_with_its_name_value_and_what_is_allowed(
-    box, setting, value, allowed, place
-):
+def test_a_wrong_setting_is_one_line_with_its_name_value_and_what_is_allowed(box, setting, value, allowed, place):
     config = box.folder / "c.toml"
     config.write_text(f'{setting} = "{value}"\n' if place == "file" else "")
     env = {setting: value} if place == "environment" else {}

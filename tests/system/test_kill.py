@@ -24,9 +24,7 @@ def _by_bytes(content, rng):
 
 def _shuffled(folder, cut, rng):
     """Pieces of all files as (key, bytes), each file's in order, the files interleaved."""
-    files = {
-        str(path.relative_to(folder)): cut(path.read_bytes(), rng) for path in sorted(folder.rglob("*.jsonl"))
-    }
+    files = {str(path.relative_to(folder)): cut(path.read_bytes(), rng) for path in sorted(folder.rglob("*.jsonl"))}
     turns = [key for key, pieces in files.items() for _ in pieces]
     rng.shuffle(turns)
     pieces = {key: iter(pieces) for key, pieces in files.items()}
@@ -39,9 +37,7 @@ def wanted(box, recorded):
     db = box.folder / "reference.duckdb"
     assert box.scan(root=recorded, db=db).returncode == 0
     rows = box.rows(db)
-    assert len(rows["usage_session_summary"]) == sum(
-        1 for path in recorded.rglob("*.jsonl") if path.stat().st_size
-    )
+    assert len(rows["usage_session_summary"]) == sum(1 for path in recorded.rglob("*.jsonl") if path.stat().st_size)
     assert len(rows["usage_events"]) > 500
     return rows
 

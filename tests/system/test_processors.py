@@ -1,5 +1,6 @@
 """Processors that misbehave, are slow, or are of another form: what it costs them, and that it costs nobody else."""
 
+import itertools
 import os
 import threading
 import time
@@ -94,7 +95,7 @@ def test_retries_come_later_and_later(box, line):
     live.wait("quarantined")
     times = [at for _, at in processor.runs]
     assert len(times) == 4
-    for number, (before, after) in enumerate(zip(times, times[1:], strict=False)):
+    for number, (before, after) in enumerate(itertools.pairwise(times)):
         assert after - before >= 0.8 * 0.1 * 2**number
 
 
@@ -151,7 +152,8 @@ def test_quarantine_outlives_a_restart_and_requeue_ends_it(box, line, until):
     requeued = box.sessiond("requeue", "--db", box.db)
     assert requeued.returncode == 0
     assert "alice/a.jsonl" in requeued.stdout
-    until(lambda live=box.live(processor): numbers(live), [0])
+    live = box.live(processor)
+    until(lambda: numbers(live), [0])
 
 
 @pytest.mark.parametrize(
@@ -253,13 +255,13 @@ def test_two_runs_on_one_session_are_a_cadence_apart_and_a_restart_is_no_way_aro
     for count in range(1, 4):
         box.append("alice/a.jsonl", line(count))
         box.append("alice/a.jsonl", line(count + 10))
-        until(lambda count=count: len(numbers(live)), 2 * count)
+        until(lambda live=live: len(numbers(live)), 2 * count)
         if count == 2:
             live.stop()
             live = box.live(processor)
     times = [at for _, at in processor.runs]
     assert len(times) == 3
-    assert all(after - before > 1.4 for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before > 1.4 for before, after in itertools.pairwise(times))
 
 
 def test_a_new_version_replaces_all_rows_in_the_background(box, line, until):
