@@ -104,7 +104,9 @@ class PendingRules(RuleBasedStateMachine):
         assert not session.running
         assert taken.key in (ready or behind), "live changes go before backlog"
         assert taken.since == session.first()
-        self.sessions[taken.key] = Session(running=True, began=self.now, since=session.first())
+        counts = session.behind or session.first() is not None  # a retry or a recheck is no run of its own
+        began = self.now if counts else session.began
+        self.sessions[taken.key] = Session(running=True, began=began, since=session.first())
 
     @precondition(lambda self: any(session.running for session in self.sessions.values()))
     @rule(data=st.data())
@@ -251,3 +253,29 @@ def test_thousands_of_changes_of_one_session_take_no_more_memory_than_one(pendin
         if (taken := pending.take(now)) is not None:
             pending.done(taken.key, now)
     assert len(pending._heap) < 100
+
+
+def test_a_recheck_does_not_put_off_the_next_change():
+    pending = Pending(debounce=0, max_delay=0, cadence=100)
+    pending.changed("a/1", 0)
+    pending.take(0)
+    pending.done("a/1", 1)
+    pending.later("a/1", 5)
+    assert pending.take(5) is not None
+    pending.done("a/1", 6)
+    pending.changed("a/1", 7)
+    assert pending.next_due(7) == 93
+
+
+def test_backlog_waits_while_many_runs_are_under_way_and_changes_do_not():
+    pending = Pending(debounce=0, max_delay=0, most_running=2)
+    for number in range(4):
+        pending.behind(f"a/{number}", 0)
+    assert [pending.take(0).key, pending.take(0).key] == ["a/0", "a/1"]
+    assert pending.take(0) is None
+    assert pending.next_due(0) is None
+    pending.changed("b/1", 1)
+    assert pending.take(1).key == "b/1"
+    pending.done("b/1", 2)
+    pending.done("a/0", 2)
+    assert pending.take(2).key == "a/2"
