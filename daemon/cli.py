@@ -41,11 +41,16 @@ app = typer.Typer(
 )
 
 Root = Annotated[
-    Path | None, typer.Argument(metavar="[ROOT]", help="Folder of the users' folders.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="[ROOT]", readable=False, help="Folder of the users' folders.", show_default=False),
 ]
-RootOption = Annotated[Path | None, typer.Option("--root", metavar="DIR", help="The same as the argument ROOT.")]
-Db = Annotated[Path | None, typer.Option("--db", metavar="FILE", help="The DuckDB file.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings.")]
+RootOption = Annotated[
+    Path | None, typer.Option("--root", metavar="DIR", readable=False, help="The same as the argument ROOT.")
+]
+Db = Annotated[Path | None, typer.Option("--db", metavar="FILE", readable=False, help="The DuckDB file.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="A TOML file with settings.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
 Processors = Annotated[
@@ -66,8 +71,17 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         # Whoever read the output has had enough; without this, Python would complain about it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output()
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(root: Path | None, option: Path | None, db: Path | None, config: Path | None, **more: Any) -> Settings:

@@ -79,6 +79,7 @@ class Lane:
         self._current: dict[str, int] = {}
         self._foreign: dict[str, str] = {}  # file hash by another tool, where there is no cursor
         self._failures: dict[str, Failure] = {}
+        self._retry_at: dict[str, float] = {}  # for those failures that are not in quarantine
         self._origins: dict[str, Sequence[str]] = {}  # former keys that a new session may have had
         self._moving: dict[str, str] = {}  # new key to old, while a run that takes over the old one's rows goes on
         self._cursors = CursorCache()
@@ -170,10 +171,19 @@ class Lane:
             del self._moving[key]
         return False
 
-    def is_quarantined(self, key: str, content: str) -> bool:
-        """Whether this content has failed too often."""
-        failure = self._failures.get(key)
-        return failure is not None and failure.quarantined and failure.content == content
+    def refrain(self, taken: Taken, look: Look, content: str) -> bool:
+        """End the run here if this very content has failed too often, or its next attempt is not due yet."""
+        failure = self._failures.get(taken.key)
+        if failure is None or failure.content != content:
+            return False
+        if failure.quarantined:
+            self._finish(taken, look.signature)
+            return True
+        retry_at = self._retry_at.get(taken.key, 0.0)
+        if retry_at <= self.clock():
+            return False
+        self._finish(taken, None, again=retry_at)
+        return True
 
     def has_failed(self, key: str) -> bool:
         """Whether a failure of this session is remembered."""
@@ -208,6 +218,7 @@ class Lane:
                 self._failures.pop(commit.moved_from, None)
                 self._cursors.drop(commit.moved_from)
             self._failures.pop(key, None)
+            self._retry_at.pop(key, None)
             self._foreign.pop(key, None)
             self._origins.pop(key, None)
         self.events.processed(
@@ -240,7 +251,7 @@ class Lane:
         self.transcripts.forget(taken.key)
         if self._failures.pop(taken.key, None) is not None:
             with suppress(StoreError):
-                self._writer.submit(FailureNote(self.spec.name, taken.key, None))
+                self._writer.submit(FailureNote(self.spec.name, taken.key, None), urgent=True)
         with self.wake:
             self._origins.pop(taken.key, None)
             self._moving.pop(taken.key, None)
@@ -290,11 +301,14 @@ class Lane:
         else:
             self.events.run_failed(self.spec.name, shown, attempt=attempts, retry_in=wait, error=error)
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._writer.submit(FailureNote(self.spec.name, key, failure))
+            # In the order of the commits that may heal it, of which none may overtake it.
+            self._writer.submit(FailureNote(self.spec.name, key, failure), urgent=True)
         if failure.quarantined:
             self._finish(taken, signature)
         else:
-            self._finish(taken, None, again=self.clock() + wait)
+            with self.wake:
+                self._retry_at[key] = self.clock() + wait
+            self._finish(taken, None, again=self._retry_at[key])
 
     def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
         with self.wake:

@@ -108,10 +108,9 @@ def append(conn: duckdb.DuckDBPyConnection, entries: Iterable[Entry]) -> None:
 
 def insert(conn: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     """Append Arrow rows to a table, by the names of their columns."""
-    if rows.num_rows <= FEW_ROWS:
+    if rows.num_rows <= FEW_ROWS and (values := _as_values(rows)) is not None:
         names = ", ".join(f'"{name}"' for name in rows.column_names)
         one = f"({', '.join('?' * rows.num_columns)})"
-        values = [value for row in rows.to_pylist() for value in row.values()]
         conn.execute(f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows.num_rows)}', values)
         return
     conn.register("_rows", rows)
@@ -119,6 +118,13 @@ def insert(conn: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         conn.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM _rows')
     finally:
         conn.unregister("_rows")
+
+
+def _as_values(rows: pa.Table) -> list[object] | None:
+    try:
+        return [value for row in rows.to_pylist() for value in row.values()]
+    except (OverflowError, ValueError):  # a time before the year 1, which Arrow can hold and Python cannot
+        return None
 
 
 def find(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> Cursor | None:

@@ -156,6 +156,14 @@ def scalar(conn: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> 
     return rows[0][0] if rows else None
 
 
+def cannot_write(error: duckdb.Error) -> bool:
+    """Whether the database cannot be written for a reason that may pass: disk full, quota, memory."""
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+        return True
+    # DuckDB reports a write that failed during a commit as an error of the transaction.
+    return isinstance(error, duckdb.TransactionException) and "Could not" in str(error)
+
+
 @contextmanager
 def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Everything inside is committed, or nothing. Transactions do not nest."""
@@ -198,7 +206,7 @@ def _explained(error: duckdb.Error, path: Path) -> StoreError:
     first_line = printable(text.partition("\n")[0])
     return StoreError(
         f"cannot open the database {shown}: {first_line}",
-        "it was left as it is; move it and its .wal aside to start anew from the transcripts",
+        "it may be damaged; move it and its .wal aside to start anew from the transcripts",
     )
 
 

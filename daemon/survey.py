@@ -23,6 +23,9 @@ GRACE_SECONDS = 1.0
 
 MAX_REFUSALS = 10_000
 
+REARM_SECONDS = 300.0
+"""How often it is tried again to watch folders that could not be watched."""
+
 
 class Survey:
     """Arms, scans and audits. ``request_…`` may be called from any thread."""
@@ -125,10 +128,11 @@ class Survey:
 
     def _next(self) -> bool:
         with self._wake:
-            due = self.scanned_at + self._interval()
             while not (self._stop or self._rebuild or self._full or self._folders):
-                if not self._wake.wait(max(0.0, due - time.monotonic())) and time.monotonic() >= due:
-                    self._full = True
+                left = self.scanned_at + self._interval() - time.monotonic()
+                self._full = left <= 0
+                if not self._full:
+                    self._wake.wait(left)
             if self._stop:
                 return False
             rebuild, full, folders = self._rebuild, self._full, self._folders
@@ -221,6 +225,9 @@ class Survey:
         """A watch that the kernel refused is not reported by anyone: count them."""
         if not self._watch.armed:
             return
+        if not folders:
+            self._degrade("the root cannot be read", "give the daemon's user permission to")
+            return
         watches = self._watch.watches()
         if watches < folders:
             # Folders may have come since they were watched; those are being added right now.
@@ -229,7 +236,7 @@ class Survey:
         if watches >= folders:
             self._short = False
             self._told = self._degraded
-        elif not self._short or time.monotonic() - self._armed_at > self._scan_seconds:
+        elif not self._short or time.monotonic() - self._armed_at > REARM_SECONDS:
             self._short = True  # it may have been for want of a permission that is there now
             self.request_rebuild()
         else:

@@ -38,6 +38,7 @@ from daemon.run import (
     run_incremental,
     run_whole,
 )
+from daemon.store import cannot_write
 from daemon.tables import ResultTable
 
 MAX_ABANDONED = 4
@@ -78,6 +79,7 @@ class Workers:
         self._workers: list[_Worker] = []  # guarded by the lane's condition, like the rest
         self._slots = 0
         self._hanging = 0
+        self._told_odd = False  # the one worker's own
         self.paused = False
 
     def start(self) -> None:
@@ -181,13 +183,18 @@ class Workers:
         except SessionRefusedError as error:
             self._release(worker)
             lane.refuse(taken, error)
-        except (SessionError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except SessionError as error:
             self._release(worker)
             lane.unreadable(taken, error)
-        except (ProcessorFailedError, duckdb.Error) as error:
+        except ProcessorFailedError as error:
             self._release(worker)
-            cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
-            lane.fail(taken, worker.about, describe(cause))
+            lane.fail(taken, worker.about, describe(error.__cause__ or error))
+        except duckdb.Error as error:
+            self._release(worker)
+            if cannot_write(error):
+                lane.unreadable(taken, error)
+            else:
+                lane.fail(taken, worker.about, describe(error))
 
     def _run_incremental(self, worker: _Worker, taken: Taken, job: Job) -> None:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
@@ -218,10 +225,15 @@ class Workers:
                 _utc_now(),
                 heals=self._lane.has_failed(taken.key),
                 claim=lambda: self._release(worker),
-                odd_result=lambda kind: self._lane.events.odd_result(self._spec.name, kind),
+                odd_result=self._odd_result,
             )
         self._tell(job, look)
         self._lane.own_commit(taken, look, commit)
+
+    def _odd_result(self, kind: str) -> None:
+        if not self._told_odd:
+            self._told_odd = True
+            self._lane.events.odd_result(self._spec.name, kind)
 
     def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
         """Whether the processor has to see this; otherwise the run is ended here."""
@@ -232,10 +244,12 @@ class Workers:
             self._release(worker)
             self._lane.settled(taken, look)
             return False
-        if self._lane.is_quarantined(taken.key, about.content):
+        if self._lane.has_failed(taken.key):
             self._release(worker)
-            self._lane.settled(taken, replace(look, recheck=False))
-            return False
+            if self._lane.refrain(taken, look, about.content):
+                return False
+            with self._lane.wake:
+                worker.taken = taken
         recorded = job.recorded_hash()
         if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
             return True

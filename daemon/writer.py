@@ -21,7 +21,7 @@ from daemon.errors import ContractError, StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
 from daemon.positions import fold
-from daemon.store import transaction
+from daemon.store import cannot_write, transaction
 from daemon.tables import ResultTable
 
 MOST_URGENT = 256
@@ -210,7 +210,9 @@ class Writer:
                     f"the database became unusable: {self._shown(error)}",
                     "the daemon stops and has to be started again; what is committed is safe",
                 ) from error
-            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            except duckdb.Error as error:
+                if not cannot_write(error):
+                    raise
                 if self._blocked_since is None:
                     self._blocked_since = time.monotonic()
                     self._events.store_blocked(self._shown(error))
@@ -249,11 +251,9 @@ class Writer:
             for one in folds:
                 with transaction(self._conn):
                     entries += one()
-        except duckdb.TransactionException:
-            return False  # a processor with a connection of its own was quicker; nothing depends on when it happens
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            if self._blocked_since is None:
-                self._events.store_blocked(self._shown(error))
+        except (duckdb.TransactionException, duckdb.IOException, duckdb.OutOfMemoryException):
+            # A processor with a connection of its own was quicker; or there is no space, which the next commit will
+            # find out and say. Nothing depends on when a fold happens.
             return False
         if entries:
             self._events.folded(entries, time.monotonic() - started)

@@ -132,7 +132,7 @@ ODD = {
     "surrogate": b'{"type": "assistant", "uuid": "\\ud800", "message": {"id": "\\ud83d"}}',
     "NUL escape": b'{"type": "user", "sessionId": "a\\u0000b", "cwd": "\\u0000", "message": {"content": "\\u0000"}}',
     "big integer": b'{"type": "assistant", "message": {"id": "m", "usage": {"input_tokens": %s}}}' % (b"9" * 400),
-    "over 64 bits": b'{"type": "assistant", "message": {"id": "n", "usage": {"output_tokens": 18446744073709551616}}}',
+    "over 64 bits": b'{"type": "assistant","message": {"id": "n", "usage": {"output_tokens": 18446744073709551616}}}',
     "negative": b'{"type": "assistant", "message": {"id": "o", "usage": {"output_tokens": -5}}}',
     "float": b'{"type": "assistant", "message": {"id": "p", "usage": {"output_tokens": 1e999}}}',
     "NaN": b'{"type": "assistant", "message": {"id": "q", "usage": {"output_tokens": NaN}}}',

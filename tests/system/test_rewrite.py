@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import threading
 
 import pytest
+
+from processors import ProcessorResult, Table
 
 
 @pytest.fixture
@@ -265,3 +268,33 @@ def test_moved_over_another_session(box, ten, line, down):
     if down:
         live = box.live()
     live.wait_ids("alice/b.jsonl", range(10))
+
+
+class _Gated:
+    """One row per line; the first run waits until it is let go."""
+
+    name = "gated"
+    tables = (Table("gated", {"line": "BLOB"}),)
+
+    def __init__(self):
+        self.running, self.go = threading.Event(), threading.Event()
+
+    def process(self, batch):
+        self.running.set()
+        self.go.wait(60)
+        return ProcessorResult(rows={"gated": [(each,) for each in batch.lines]})
+
+
+def test_moved_while_its_first_run_is_under_way(box, line, until):
+    gated = _Gated()
+    live = box.live(gated)
+    box.append("alice/a.jsonl", line(1), line(2))
+    try:
+        assert gated.running.wait(30)
+        box.path("alice/a.jsonl").rename(box.path("bob/b.jsonl"))
+        until(lambda: live.engine.lanes[0]._pending.is_pending("bob/b.jsonl"))
+    finally:
+        gated.go.set()
+    until(lambda: live.query("SELECT count(*) FROM gated WHERE session_file = 'bob/b.jsonl'"), [(2,)])
+    live.wait_idle()
+    assert live.query("SELECT session_file, count(*) FROM gated GROUP BY ALL") == [("bob/b.jsonl", 2)]
