@@ -128,7 +128,7 @@ class Engine:
         """These sessions changed just now."""
         new = [key for key in keys if not all(lane.knows(key) for lane in self.lanes)]
         if new:
-            self._find_origins([(key, seen) for key in new if (seen := self._signature(key)) is not None])
+            self._find_origins([(key, seen) for key in new if (seen := self.transcripts.signature(key)) is not None])
         for lane in self.lanes:
             lane.changed(keys)
 
@@ -141,12 +141,6 @@ class Engine:
     def needs(self, key: str, signature_hash: int) -> bool:
         """Whether any processor has yet to see a file with this signature."""
         return any(lane.needs(key, signature_hash) for lane in self.lanes)
-
-    def _signature(self, key: str) -> Signature | None:
-        try:
-            return Signature.of(Path(self.transcripts.root, key).lstat())
-        except OSError:
-            return None
 
     def _find_origins(self, found: Sequence[tuple[str, Signature]]) -> None:
         """Tell the lanes which other names sessions that are new to them may have had."""

@@ -6,11 +6,11 @@ queued. The lane's workers (see :mod:`daemon.worker`) wait on it; the writer cal
 
 import random
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 
@@ -36,6 +36,7 @@ from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
+MOST_INODES = 10_000
 MOST_RUNNING = 64
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
@@ -82,6 +83,7 @@ class Lane:
         self._retry_at: dict[str, float] = {}  # for those failures that are not in quarantine
         self._origins: dict[str, Sequence[str]] = {}  # former keys that a new session may have had
         self._moving: dict[str, str] = {}  # new key to old, while a run that takes over the old one's rows goes on
+        self._inodes: OrderedDict[tuple[int, int], str] = OrderedDict()  # latest sessions by device and inode
         self._cursors = CursorCache()
 
     # What comes in
@@ -151,10 +153,25 @@ class Lane:
         if known and cursor is None:
             cursor = positions.find(conn, self.spec.name, key)
         if cursor is None and recorded is None:
-            for old in origins:
+            for old in (*origins, *self._lately(key)):
                 if self._moved(old, key, conn):
                     return Job(key, None, moved_from=old)
         return Job(key, cursor, recorded=recorded)
+
+    def seen(self, key: str, signature: Signature) -> None:
+        """A session was looked at: whoever has its inode later under another name may be this one."""
+        with self.wake:
+            self._inodes[signature.device, signature.inode] = key
+            self._inodes.move_to_end((signature.device, signature.inode))
+            if len(self._inodes) > MOST_INODES:
+                self._inodes.popitem(last=False)
+
+    def _lately(self, key: str) -> list[str]:
+        """The session that had this one's inode a moment ago; its cursor may still be on its way to the database."""
+        found = self.transcripts.signature(key)
+        with self.wake:
+            old = None if found is None else self._inodes.get((found.device, found.inode))
+        return [] if old is None or old == key else [old]
 
     def _moved(self, old: str, key: str, conn: duckdb.DuckDBPyConnection) -> bool:
         """Whether the file ``key`` is the one that was ``old``; then nobody else may run ``old`` meanwhile."""
@@ -259,9 +276,7 @@ class Lane:
 
     def refuse(self, taken: Taken, error: SessionRefusedError) -> None:
         """Leave it alone until it looks different, as a change of its mode would make it."""
-        seen: Signature | None = None
-        with suppress(OSError):
-            seen = Signature.of(Path(self.transcripts.root, taken.key).lstat())
+        seen = self.transcripts.signature(taken.key)
         if seen is None or self._current.get(taken.key) != hash(seen):
             self.events.refused(printable(taken.key), error.reason)
         self._finish(taken, seen)
@@ -300,15 +315,15 @@ class Lane:
             self.events.quarantined(self.spec.name, shown, attempts=attempts, error=error)
         else:
             self.events.run_failed(self.spec.name, shown, attempt=attempts, retry_in=wait, error=error)
+        self._retry_at[key] = self.clock() + wait
+        again = None if failure.quarantined else self._retry_at[key]
+
+        def written(_error: BaseException | None) -> None:
+            # Only now may the next run begin: if it heals the failure, the note must not come after that.
+            self._finish(taken, signature if failure.quarantined else None, again=again)
+
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            # In the order of the commits that may heal it, of which none may overtake it.
-            self._writer.submit(FailureNote(self.spec.name, key, failure), urgent=True)
-        if failure.quarantined:
-            self._finish(taken, signature)
-        else:
-            with self.wake:
-                self._retry_at[key] = self.clock() + wait
-            self._finish(taken, None, again=self._retry_at[key])
+            self._writer.submit(FailureNote(self.spec.name, key, failure), written, urgent=True)
 
     def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
         with self.wake:

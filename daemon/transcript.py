@@ -141,7 +141,14 @@ class Transcripts:
 
     def exists(self, key: str) -> bool:
         """Whether there is anything of that name."""
-        return os.path.lexists(self.root / key)
+        return self.signature(key) is not None
+
+    def signature(self, key: str) -> Signature | None:
+        """How what is there looks from outside; None if nothing is, or it cannot be reached."""
+        try:
+            return Signature.of(os.lstat(f"{self.root}/{key}"))
+        except OSError:
+            return None
 
     def continues(self, key: str, cursor: Cursor) -> bool:
         """Whether the file begins with exactly what ``cursor`` has seen, in the same inode: it was moved.

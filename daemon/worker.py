@@ -238,6 +238,7 @@ class Workers:
     def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
         """Whether the processor has to see this; otherwise the run is ended here."""
         about = About(content_of(self._spec, look), look.signature)
+        self._lane.seen(taken.key, look.signature)
         with self._lane.wake:
             worker.about = about
         if not look.changed:

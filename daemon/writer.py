@@ -17,7 +17,7 @@ from functools import partial
 import duckdb
 
 from daemon.commit import Commit, apply
-from daemon.errors import ContractError, StoreError, describe, printable
+from daemon.errors import StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
 from daemon.positions import fold
@@ -102,7 +102,8 @@ class Writer:
 
         """
         with self._wake:
-            while urgent and len(self._urgent) >= MOST_URGENT and self.failure is None:
+            mine = threading.current_thread() is self._thread  # which cannot wait for itself
+            while urgent and len(self._urgent) >= MOST_URGENT and self.failure is None and not mine:
                 self._wake.wait(0.5)
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
@@ -170,8 +171,10 @@ class Writer:
     def _write(self, queued: Sequence[_Queued]) -> None:
         if commits := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, Commit)]:
             self._commit(commits)
-        if notes := [entry.item for entry in queued if isinstance(entry.item, FailureNote)]:
-            self._retried(lambda: self._remember(notes))
+        if notes := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, FailureNote)]:
+            self._retried(lambda: self._remember([note for note, _ in notes]))
+            for _, done in notes:
+                done(None)
 
     def _remember(self, notes: Sequence[FailureNote]) -> None:
         with transaction(self._conn):
@@ -184,7 +187,9 @@ class Writer:
         commits = [commit for commit, _ in group]
         try:
             self._retried(lambda: apply(self._conn, self._tables, commits))
-        except (ContractError, duckdb.Error) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a row may cause, it must not stop the writer
             if len(group) == 1:
                 group[0][1](error)
                 return
