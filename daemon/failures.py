@@ -1,11 +1,14 @@
 """Failed runs: how often, on which content, and since when they are left alone."""
 
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import duckdb
 
+from daemon.config import Settings
 from daemon.cursor import Signature
 
 _COLUMNS = (
@@ -60,6 +63,41 @@ def once_more(
     """A further failure of a processor on a session: counted with those before it, if it is on the same content."""
     attempts = 1 + (known.attempts if known is not None and known.content == content else 0)
     return Failure(processor, key, content, signature, attempts, attempts >= max_attempts, error, at)
+
+
+class Failures:
+    """One processor's failures by session, and when each is tried again. Not locked: guarded by the lane."""
+
+    def __init__(self, processor: str, settings: Settings) -> None:
+        self.known: dict[str, Failure] = {}
+        self._processor = processor
+        self._settings = settings
+        self._retry_at: dict[str, float] = {}
+
+    def add(
+        self, key: str, content: str, signature: Signature | None, error: str, now: float
+    ) -> tuple[Failure, float]:
+        """Count a failure; returns it, and when the next attempt is due: never, if it is quarantined."""
+        at, limit = datetime.now(UTC).replace(tzinfo=None), self._settings.max_attempts
+        failure = once_more(self.known.get(key), self._processor, key, content, signature, error, at, limit)
+        longest = self._settings.backoff_max_seconds
+        wait = min(self._settings.backoff_seconds * 2 ** (failure.attempts - 1), longest)
+        wait *= random.uniform(0.8, 1.2)  # noqa: S311  # spreads retries, guards nothing
+        self.known[key] = failure
+        self._retry_at[key] = math.inf if failure.quarantined else now + wait
+        return failure, self._retry_at[key]
+
+    def retry_at(self, key: str, content: str) -> float | None:
+        """When a failure on this very content is tried again: infinite in quarantine; None if it did not fail."""
+        failure = self.known.get(key)
+        if failure is None or failure.content != content:
+            return None
+        return math.inf if failure.quarantined else self._retry_at.get(key, 0.0)
+
+    def drop(self, key: str) -> bool:
+        """The session succeeded or is gone; returns whether it had failed before."""
+        self._retry_at.pop(key, None)
+        return self.known.pop(key, None) is not None
 
 
 def remember(conn: duckdb.DuckDBPyConnection, failures: Sequence[Failure]) -> None:

@@ -4,9 +4,8 @@ All state is guarded by one condition, which is never held while a file is read,
 queued. The lane's workers (see :mod:`daemon.worker`) wait on it; the writer calls :meth:`Lane.committed`.
 """
 
-import random
+import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,15 +27,15 @@ from daemon.errors import (
     printable,
 )
 from daemon.events import Events
-from daemon.failures import Failure, once_more
+from daemon.failures import Failure, Failures
 from daemon.look import Look
+from daemon.moves import Moves
 from daemon.pending import Pending, Taken
 from daemon.run import Job, content_of
 from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
-MOST_INODES = 10_000
 MOST_RUNNING = 64
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
@@ -79,11 +78,8 @@ class Lane:
         # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
         self._current: dict[str, int] = {}
         self._foreign: dict[str, str] = {}  # file hash by another tool, where there is no cursor
-        self._failures: dict[str, Failure] = {}
-        self._retry_at: dict[str, float] = {}  # for those failures that are not in quarantine
-        self._origins: dict[str, Sequence[str]] = {}  # former keys that a new session may have had
-        self._moving: dict[str, str] = {}  # new key to old, while a run that takes over the old one's rows goes on
-        self._inodes: OrderedDict[tuple[int, int], str] = OrderedDict()  # latest sessions by device and inode
+        self._failures = Failures(spec.name, settings)
+        self._moves = Moves()
         self._cursors = CursorCache()
 
     # What comes in
@@ -91,7 +87,8 @@ class Lane:
     def load(self, conn: duckdb.DuckDBPyConnection, failures: Mapping[str, Failure]) -> None:
         """Take the state from the database; before the first worker starts."""
         known = positions.load(conn, self.spec.name, self.spec.version)
-        self._current, self._foreign, self._failures = known.current, known.foreign, dict(failures)
+        self._current, self._foreign = known.current, known.foreign
+        self._failures.known = dict(failures)
         for key, failure in failures.items():
             if failure.quarantined and failure.signature and failure.content.startswith(f"{self.spec.version}:"):
                 self._current[key] = hash(failure.signature)
@@ -111,7 +108,7 @@ class Lane:
     def origin(self, key: str, old: Sequence[str]) -> None:
         """The file ``key`` may be one that went by one of these keys before."""
         with self.wake:
-            self._origins[key] = old
+            self._moves.may_have_been(key, old)
 
     def changed(self, keys: Iterable[str]) -> None:
         """These sessions changed just now."""
@@ -147,31 +144,23 @@ class Lane:
         """What is known about a session that is about to be run."""
         with self.wake:
             known, cursor = key in self._current, self._cursors.get(key)
-            recorded, origins = self._foreign.get(key), self._origins.get(key, ())
-            if key in self._moving.values():
+            recorded = self._foreign.get(key)
+            if self._moves.is_taken_over(key):
                 raise SessionBusyError(key)
         if known and cursor is None:
             cursor = positions.find(conn, self.spec.name, key)
         if cursor is None and recorded is None:
-            for old in (*origins, *self._lately(key)):
+            with self.wake:
+                candidates = self._moves.candidates(key, self.transcripts.signature(key))
+            for old in candidates:
                 if self._moved(old, key, conn):
                     return Job(key, None, moved_from=old)
         return Job(key, cursor, recorded=recorded)
 
     def seen(self, key: str, signature: Signature) -> None:
-        """A session was looked at: whoever has its inode later under another name may be this one."""
+        """A session was looked at, and looked so."""
         with self.wake:
-            self._inodes[signature.device, signature.inode] = key
-            self._inodes.move_to_end((signature.device, signature.inode))
-            if len(self._inodes) > MOST_INODES:
-                self._inodes.popitem(last=False)
-
-    def _lately(self, key: str) -> list[str]:
-        """The session that had this one's inode a moment ago; its cursor may still be on its way to the database."""
-        found = self.transcripts.signature(key)
-        with self.wake:
-            old = None if found is None else self._inodes.get((found.device, found.inode))
-        return [] if old is None or old == key else [old]
+            self._moves.seen(key, signature)
 
     def _moved(self, old: str, key: str, conn: duckdb.DuckDBPyConnection) -> bool:
         """Whether the file ``key`` is the one that was ``old``; then nobody else may run ``old`` meanwhile."""
@@ -180,31 +169,28 @@ class Lane:
         with self.wake:
             if self._pending.is_running(old):
                 raise SessionBusyError(key)
-            self._moving[key] = old
+            self._moves.begin(key, old)
         origin = positions.find(conn, self.spec.name, old)
         if origin is not None and self.transcripts.continues(key, origin):
             return True
         with self.wake:
-            del self._moving[key]
+            self._moves.end(key)
         return False
 
     def refrain(self, taken: Taken, look: Look, content: str) -> bool:
         """End the run here if this very content has failed too often, or its next attempt is not due yet."""
-        failure = self._failures.get(taken.key)
-        if failure is None or failure.content != content:
+        retry_at = self._failures.retry_at(taken.key, content)
+        if retry_at is None or retry_at <= self.clock():
             return False
-        if failure.quarantined:
+        if math.isinf(retry_at):
             self._finish(taken, look.signature)
-            return True
-        retry_at = self._retry_at.get(taken.key, 0.0)
-        if retry_at <= self.clock():
-            return False
-        self._finish(taken, None, again=retry_at)
+        else:
+            self._finish(taken, None, again=retry_at)
         return True
 
     def has_failed(self, key: str) -> bool:
         """Whether a failure of this session is remembered."""
-        return key in self._failures
+        return key in self._failures.known
 
     # How runs end
 
@@ -232,12 +218,11 @@ class Lane:
             self._cursors.put(key, commit.entry.cursor)
             if commit.moved_from is not None:
                 self._current.pop(commit.moved_from, None)
-                self._failures.pop(commit.moved_from, None)
+                self._failures.drop(commit.moved_from)
                 self._cursors.drop(commit.moved_from)
-            self._failures.pop(key, None)
-            self._retry_at.pop(key, None)
+            self._failures.drop(key)
             self._foreign.pop(key, None)
-            self._origins.pop(key, None)
+            self._moves.forget(key)
         self.events.processed(
             self.spec.name,
             printable(key),
@@ -266,12 +251,12 @@ class Lane:
     def gone(self, taken: Taken, _error: SessionGoneError) -> None:
         """There is no such file any more. Its rows stay."""
         self.transcripts.forget(taken.key)
-        if self._failures.pop(taken.key, None) is not None:
+        if self._failures.drop(taken.key):
             with suppress(StoreError):
                 self._writer.submit(FailureNote(self.spec.name, taken.key, None), urgent=True)
         with self.wake:
-            self._origins.pop(taken.key, None)
-            self._moving.pop(taken.key, None)
+            self._moves.forget(taken.key)
+            self._moves.end(taken.key)
             self._pending.done(taken.key, self.clock())
 
     def refuse(self, taken: Taken, error: SessionRefusedError) -> None:
@@ -294,36 +279,25 @@ class Lane:
 
     def fail(self, taken: Taken, about: About | None, error: str) -> None:
         """Count an attempt; ``about`` is None if the file could not even be looked at."""
-        key, attempted = taken.key, _utc_now()
         content, signature = (about.content, about.signature) if about else ("", None)
         with self.wake:
-            failure = once_more(
-                self._failures.get(key),
-                self.spec.name,
-                key,
-                content,
-                signature,
-                error,
-                attempted,
-                self.settings.max_attempts,
-            )
-            self._failures[key] = failure
-        wait = min(self.settings.backoff_seconds * 2 ** (failure.attempts - 1), self.settings.backoff_max_seconds)
-        wait *= random.uniform(0.8, 1.2)  # noqa: S311  # spreads retries, guards nothing
-        shown, attempts = printable(key), failure.attempts
+            failure, retry_at = self._failures.add(taken.key, content, signature, error, self.clock())
+        shown, attempts = printable(taken.key), failure.attempts
         if failure.quarantined:
             self.events.quarantined(self.spec.name, shown, attempts=attempts, error=error)
         else:
+            wait = retry_at - self.clock()
             self.events.run_failed(self.spec.name, shown, attempt=attempts, retry_in=wait, error=error)
-        self._retry_at[key] = self.clock() + wait
-        again = None if failure.quarantined else self._retry_at[key]
 
         def written(_error: BaseException | None) -> None:
             # Only now may the next run begin: if it heals the failure, the note must not come after that.
-            self._finish(taken, signature if failure.quarantined else None, again=again)
+            if failure.quarantined:
+                self._finish(taken, signature)
+            else:
+                self._finish(taken, None, again=retry_at)
 
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._writer.submit(FailureNote(self.spec.name, key, failure), written, urgent=True)
+            self._writer.submit(FailureNote(self.spec.name, taken.key, failure), written, urgent=True)
 
     def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
         with self.wake:
@@ -331,7 +305,7 @@ class Lane:
                 self._current[taken.key] = hash(current)
             else:
                 self._current.setdefault(taken.key, 0)
-            self._moving.pop(taken.key, None)
+            self._moves.end(taken.key)
             self._pending.done(taken.key, self.clock())
             if again is not None:
                 self._pending.later(taken.key, again)
@@ -342,7 +316,7 @@ class Lane:
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed or in quarantine."""
         with self.wake:
-            return self._pending.idle() and all(failure.quarantined for failure in self._failures.values())
+            return self._pending.idle() and all(failure.quarantined for failure in self._failures.known.values())
 
     def drained(self) -> bool:
         """Whether everything that was behind had its turn; what failed may be waiting for another."""
@@ -352,12 +326,12 @@ class Lane:
     def failed(self) -> list[Failure]:
         """The sessions that failed, in quarantine or not."""
         with self.wake:
-            return list(self._failures.values())
+            return list(self._failures.known.values())
 
     def counts(self) -> dict[str, int]:
         """Sessions by what they wait for: see :meth:`Pending.counts`; and ``retrying``, ``quarantined``."""
         with self.wake:
-            failing = [failure.quarantined for failure in self._failures.values()]
+            failing = [failure.quarantined for failure in self._failures.known.values()]
             counts = self._pending.counts(self.clock())
             return counts | {"retrying": failing.count(False), "quarantined": failing.count(True)}
 
