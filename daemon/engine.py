@@ -120,9 +120,9 @@ class Engine:
     def start(self) -> None:
         """Start the writer and the workers."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        self.writer.start()
         for workers in self._workers:
             workers.start()
+        self.writer.start()
 
     def changed(self, keys: Collection[str]) -> None:
         """These sessions changed just now."""

@@ -51,9 +51,10 @@ class _AbandonedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """One thread; everything but the slot is guarded by the lane's condition."""
+    """One thread, with its slot and connection; everything else is guarded by the lane's condition."""
 
     slot: Slot
+    conn: duckdb.DuckDBPyConnection
     thread: threading.Thread | None = None
     taken: Taken | None = None
     about: About | None = None
@@ -119,7 +120,8 @@ class Workers:
 
     def _add(self) -> None:
         self._slots += 1
-        worker = _Worker(self._notes.slot(self._spec.name, self._slots))
+        # The connection is made here, before the thread runs: so the first ones are made before any is in use.
+        worker = _Worker(self._notes.slot(self._spec.name, self._slots), self._connect())
         name = f"lane-{self._spec.name}-{self._slots}"
         worker.thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
         self._workers.append(worker)
@@ -139,7 +141,7 @@ class Workers:
             self._add()
 
     def _work(self, worker: _Worker) -> None:
-        with self._connect() as conn:
+        with worker.conn as conn:
             while (taken := self._take(worker)) is not None:
                 try:
                     self._run(worker, taken, conn)
