@@ -153,7 +153,7 @@ def scan(
         )
     for failure in outcome["failed"]:
         print(f"sessiond: {failure['session_file']}: {failure['error']}", file=sys.stderr)  # noqa: T201
-    sys.exit(1 if outcome["failed"] else 0)
+    sys.exit(1 if outcome["failed"] or outcome["unusable"] else 0)
 
 
 @app.command()

@@ -26,12 +26,14 @@ class Slot:
     fd: int
 
     def begin(self, note: Note) -> None:
-        """Write down the run that begins now."""
-        os.pwrite(self.fd, msgspec.json.encode(note), 0)
+        """Write down the run that begins now; on a full disk, it goes without."""
+        with suppress(OSError):
+            os.pwrite(self.fd, msgspec.json.encode(note), 0)
 
     def end(self) -> None:
         """The run is over, one way or the other."""
-        os.ftruncate(self.fd, 0)
+        with suppress(OSError):
+            os.ftruncate(self.fd, 0)
 
     def close(self) -> None:
         """The worker ends."""

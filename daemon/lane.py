@@ -119,7 +119,7 @@ class Lane:
             self.wake.notify()
 
     def behind(self, keys: Iterable[str]) -> None:
-        """These sessions have not been processed as they are: backlog."""
+        """These sessions have not been processed as they are: backlog, whose cadence may have to end first."""
         with self.wake:
             now = self.clock()
             for key in keys:
@@ -234,7 +234,7 @@ class Lane:
             seconds=0.0 if taken.since is None else now - taken.since,
         )
         if look.more:
-            self._finish(taken, None, again=now)
+            self._finish(taken, None, more=True)
         else:
             self.settled(taken, look)
 
@@ -299,7 +299,9 @@ class Lane:
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
             self._writer.submit(FailureNote(self.spec.name, taken.key, failure), written, urgent=True)
 
-    def _finish(self, taken: Taken, current: Signature | None, *, again: float | None = None) -> None:
+    def _finish(
+        self, taken: Taken, current: Signature | None, *, again: float | None = None, more: bool = False
+    ) -> None:
         with self.wake:
             if current is not None:
                 self._current[taken.key] = hash(current)
@@ -307,7 +309,9 @@ class Lane:
                 self._current.setdefault(taken.key, 0)
             self._moves.end(taken.key)
             self._pending.done(taken.key, self.clock())
-            if again is not None:
+            if more:
+                self._pending.go_on(taken.key, self.clock())
+            elif again is not None:
                 self._pending.later(taken.key, again)
             self.wake.notify()
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -39,7 +40,7 @@ def scan_once(
 
     Returns:
         ``files``, ``bytes``, ``seconds``; ``processors``: a list of ``processor``, ``sessions``, ``lines``,
-        ``malformed``, ``items``, ``failed``; ``failed``: a list of ``processor``, ``session_file``, ``error``.
+        ``malformed``, ``items``, ``failed``; ``unusable``: names of processors that could not run; ``failed``: a list of ``processor``, ``session_file``, ``error``.
 
     Raises:
         RootMissingError: there is no root, or it cannot be read.
@@ -53,7 +54,8 @@ def scan_once(
     started = time.monotonic()
     counters, unread = Counters(), _Unread()
     events = Events(counters, unread, listener)
-    engine = Engine(settings, processors, events)
+    # Whoever asks for everything once does not want to wait for a cadence.
+    engine = Engine(settings, [replace(spec, cadence_seconds=0.0) for spec in processors], events)
     found: list[tuple[str, Signature]] = []
     totals = scan(
         str(settings.root),
@@ -93,6 +95,7 @@ def scan_once(
         "seconds": time.monotonic() - started,
         "processors": per_processor,
         "failed": failed,
+        "unusable": [spec.name for spec in processors if spec.name not in {lane.spec.name for lane in engine.lanes}],
     }
 
 

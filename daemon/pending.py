@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _Waiting:
-    """One session's entry. ``first_change`` is None if nothing changed: a retry or a recheck."""
+    """One session's entry. ``first_change`` is None if nothing changed: a retry, a recheck, or the rest of a file."""
 
     due: float
     first_change: float | None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Pending:
         self._backlog.pop(key, None)
         waiting = self._waiting.get(key)
         first = now if waiting is None or waiting.first_change is None else waiting.first_change
+        if waiting is not None and waiting.unfinished:
+            waiting.first_change = first
+            return
         self._wait(key, min(now + self._debounce, first + self._max_delay), first, now)
 
     def behind(self, key: str, now: float) -> None:
@@ -70,6 +74,12 @@ class Pending:
                 self._wait(key, now, now, now)
             else:
                 self._backlog[key] = None
+
+    def go_on(self, key: str, now: float) -> None:
+        """The run that just ended had more to read: the next one is due, whatever debounce and cadence say."""
+        first = self._waiting[key].first_change if key in self._waiting else None
+        self._waiting[key] = _Waiting(now, first, unfinished=True)
+        heapq.heappush(self._heap, (now, key))
 
     def later(self, key: str, at: float) -> None:
         """Look at a session that is not running again at a given time, unless a change makes it earlier."""
@@ -89,7 +99,7 @@ class Pending:
             waiting = self._waiting.get(key)
             if waiting is not None and waiting.due == due:
                 del self._waiting[key]
-                if waiting.first_change is not None:
+                if waiting.first_change is not None and not waiting.unfinished:
                     self._stamp(key, now)  # neither a retry nor a recheck puts off the next change
                 return self._run(key, waiting.first_change)
         if self._backlog and len(self._running) < self._most_running:
@@ -147,7 +157,7 @@ class Pending:
 
     def idle(self) -> bool:
         """Whether nothing runs, nothing changed and nothing is behind; rechecks may still be to come."""
-        changed = any(entry.first_change is not None for entry in self._waiting.values())
+        changed = any(entry.first_change is not None or entry.unfinished for entry in self._waiting.values())
         return not (self._running or self._backlog or changed)
 
     def _wait(self, key: str, due: float, first_change: float, now: float) -> None:

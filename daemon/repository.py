@@ -114,7 +114,7 @@ def _changed(
     if known is not None and settled and seen == known:
         return False
     same_file = known is None or (seen.inode, seen.size) == (known.inode, known.size)
-    if processed_at is not None and same_file:
+    if processed_at is not None and same_file and (known is None or settled):
         age = processed_at.replace(tzinfo=UTC).timestamp() - seen.mtime_ns / 1e9
         if age > CLEARLY_SECONDS:
             return False

@@ -56,9 +56,9 @@ class Job:
 
     def recorded_hash(self) -> str | None:
         """What another tool has processed, if nothing was processed here since."""
-        if self.before is not None and self.before.fingerprint == ADOPTED:
-            return self.before.file_hash
-        return self.recorded
+        if self.before is None:
+            return self.recorded
+        return self.before.file_hash if self.before.fingerprint == ADOPTED else None
 
 
 def content_of(spec: Registered, look: Look) -> str:
@@ -91,7 +91,7 @@ def run_incremental(
                 key,
                 look.data,
                 is_first=before is None or before.lines + before.malformed_lines == 0,
-                carry=None if carry is None else msgspec.msgpack.decode(carry, type=spec.carry_type),
+                carry=None if carry is None else spec.decode_carry(carry),
                 skipped_lines=look.skipped,
                 utf8=look.utf8,
             )
@@ -215,7 +215,9 @@ def adopt(spec: Registered, look: Look, file_hash: str) -> Cursor:
 def _processor_errors() -> Iterator[None]:
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
         # duckdb.FatalException means that the database is gone for everybody: not this processor's matter.
         if isinstance(error, duckdb.FatalException):
             raise
@@ -232,8 +234,8 @@ def _checked(spec: Registered, result: object, tables: Mapping[str, ResultTable]
 
 
 def _count(result: ProcessorResult) -> int:
-    if not isinstance(result.items_count, int) or result.items_count < 0:
-        raise ContractError(f"items_count is {type(result.items_count).__name__}; it has to be a number >= 0")
+    if not isinstance(result.items_count, int) or not 0 <= result.items_count < 2**31:
+        raise ContractError("items_count has to be a number from 0 to 2,147,483,647")
     return int(result.items_count)
 
 

@@ -157,7 +157,8 @@ class _Run:
 
     def _adopted(self, job: Job, look: Look) -> bool:
         """Whether another tool has processed just this content; then that is taken over."""
-        recorded = job.recorded_hash()
+        valid = job.before is None or job.before.version == self._spec.version
+        recorded = job.recorded_hash() if valid else None
         if recorded is None or self._transcripts.digest(job.key, like=recorded) != recorded:
             return False
         if not look.recheck:

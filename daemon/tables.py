@@ -39,7 +39,13 @@ class ResultTable:
         else:
             self._create(conn, f"{declared.name}_settled")
             self._create(conn, f"{declared.name}_log", seq="BIGINT")
-            conn.execute(self._view())
+            try:
+                conn.execute(self._view())
+            except duckdb.Error as error:
+                raise ContractError(
+                    f"table {declared.name}: there is a table of that name, of another kind",
+                    "give it another name in the new version, or drop the old one",
+                ) from error
         schema = conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema
         self._fields = {name: schema.field(name) for name in self._types}
 

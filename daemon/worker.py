@@ -141,15 +141,21 @@ class Workers:
             self._add()
 
     def _work(self, worker: _Worker) -> None:
-        with worker.conn as conn:
-            while (taken := self._take(worker)) is not None:
-                try:
-                    self._run(worker, taken, conn)
-                except (_AbandonedError, StoreError):
-                    break  # its run was given up; or the writer has stopped, and the service knows
-        worker.slot.close()
-        with self._lane.wake:
-            self._hanging -= worker.stale and worker.taken is not None
+        try:
+            with worker.conn as conn:
+                while (taken := self._take(worker)) is not None:
+                    try:
+                        self._run(worker, taken, conn)
+                    except (_AbandonedError, StoreError):
+                        break  # its run was given up; or the writer has stopped, and the service knows
+        finally:
+            worker.slot.close()
+            with self._lane.wake:
+                if worker.stale and worker.taken is not None:
+                    self._hanging -= 1
+                    if self.paused and not self._lane.closed:  # what hung has come back: go on
+                        self.paused = False
+                        self._add()
 
     def _take(self, worker: _Worker) -> Taken | None:
         with self._lane.wake:
@@ -253,7 +259,9 @@ class Workers:
                 return False
             with self._lane.wake:
                 worker.taken = taken
-        recorded = job.recorded_hash()
+        # Of another version than the processor's: it was asked for anew, or is to be replaced.
+        valid = job.before is None or job.before.version == self._spec.version
+        recorded = job.recorded_hash() if valid else None
         if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
             return True
         self._release(worker)

@@ -5,8 +5,8 @@ A processor is any object with these attributes; inheriting from :class:`Increme
 ``sessiond.processors`` (see :mod:`processors.registry`).
 """
 
-import functools
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,9 +88,22 @@ class ProcessorResult:
     carry: Any = None
 
 
-@functools.cache
+_decoders: dict[type, LineDecoder[Any]] = {}
+_building = threading.Lock()
+
+
 def _decoder(model: type[T]) -> LineDecoder[T]:
-    return LineDecoder(model)
+    """The one decoder of a model.
+
+    msgspec puts what it learns of a struct on the struct while it is still learning it: a second thread that
+    makes a decoder meanwhile gets an unfinished one, and crashes the process. So only one thread makes them.
+    """
+    decoder = _decoders.get(model)
+    if decoder is None:
+        with _building:
+            decoder = _decoders.get(model) or LineDecoder(model)
+            _decoders[model] = decoder
+    return decoder
 
 
 class Batch:

@@ -1,10 +1,12 @@
 """Which processors there are: found through entry points, checked once, described in one shape."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+import msgspec
 
 from processors.contract import IncrementalProcessor, SessionProcessor, Table
 
@@ -24,7 +26,7 @@ class Registered:
     version: int
     cadence_seconds: float
     tables: tuple[Table, ...]
-    carry_type: Any
+    decode_carry: Callable[[bytes], Any]
     budget_seconds: float
     incremental: bool
     source: str
@@ -63,13 +65,17 @@ def register(processor: object, source: str = "given directly") -> Registered:
     tables = tuple(attribute("tables", (Sequence,), ())) if incremental else ()
     if wrong := [table for table in tables if not isinstance(table, Table)]:
         raise ProcessorError(f"{source}: tables holds {wrong[0]!r}; it has to be processors.Table")
+    version = attribute("version", (int,), 1)
+    if not 0 < version < 2**31:
+        raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
     return Registered(
         processor=processor,
         name=name,
-        version=attribute("version", (int,), 1),
+        version=version,
         cadence_seconds=max(0.0, 60.0 * attribute("cadence_minutes", (int, float), 0)),
         tables=tables,
-        carry_type=getattr(processor, "carry_type", Any),
+        # Made once, in this thread: see processors.contract on decoders that are made by two.
+        decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,
         budget_seconds=attribute("budget_seconds", (int, float), 300),
         incremental=incremental,
         source=source,

@@ -67,4 +67,4 @@ def _apply_updates(rows: list[dict[str, Any]], key: tuple[str, ...], updates: li
 
 def _stored(carry: Any, spec: Registered) -> Any:
     encoded = msgspec.msgpack.encode(carry)
-    return None if carry is None else msgspec.msgpack.decode(encoded, type=spec.carry_type)
+    return None if carry is None else spec.decode_carry(encoded)

@@ -21,7 +21,7 @@ def block_after(marker: str) -> str:
 
 def example():
     names: dict = {}
-    exec(compile(block_after("an example that a test runs"), "README.md", "exec"), names)  # noqa: S102
+    exec(compile(block_after("an example that a test runs"), "README.md", "exec"), names)
     return names["Models"]()
 
 
@@ -65,6 +65,8 @@ def test_every_table_that_is_named_exists(tmp_path):
     assert named <= there
 
 
-def test_help_of_the_command_line_names_every_command():
+def test_the_help_names_every_command():
     shown = CliRunner().invoke(app, ["--help"]).output
-    assert all(name in shown for name in ("run", "scan", "demo", "processors", "requeue", "reprocess", "check-config"))
+    assert all(
+        name in shown for name in ("run", "scan", "demo", "processors", "requeue", "reprocess", "check-config")
+    )

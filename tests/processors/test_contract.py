@@ -1,6 +1,8 @@
 """What a processor is given, and what its declarations may look like."""
 
 import dataclasses
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -129,3 +131,30 @@ def test_both_forms_give_their_defaults_to_who_inherits_from_them():
     assert Whole().cadence_minutes == 0
     assert isinstance(Fold(), IncrementalProcessor)
     assert isinstance(Whole(), SessionProcessor)
+
+
+def test_threads_that_decode_a_model_for_the_first_time_at_once_do_not_crash_the_process():
+    script = """
+import sys, threading
+import msgspec
+from processors import Batch
+
+sys.setswitchinterval(1e-6)
+for number in range(150):
+    inner = msgspec.defstruct(f"Inner{number}", [(f"f{n}", "int | None", None) for n in range(5)])
+    model = msgspec.defstruct(f"Model{number}", [("a", inner), ("b", list[inner]), ("c", dict[str, inner])])
+    barrier = threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        line = b'{"a":{"f1":1},"b":[{"f2":2}],"c":{"x":{"f3":3}}}\\n'
+        turns = list(Batch("a/b.jsonl", line, is_first=True).turns(model))
+        assert turns[0].c["x"].f3 == 3
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
