@@ -7,6 +7,7 @@ Data goes to standard output (with ``--json``, nothing else does); logs, progres
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -121,6 +122,10 @@ def run(
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
     service = Service(settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0])
     service.handle_signals()
+    # Python's own way to tell of a thread that died would print what the error says, which may quote a transcript.
+    threading.excepthook = lambda died: events.part_failed(
+        died.thread.name if died.thread else "thread", describe(died.exc_value) if died.exc_value else "unknown"
+    )
     code = service.run()
     if not service.clean:
         # Some thread still hangs in a processor; the interpreter would wait for it, or trip over it.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from daemon.failures import forget
-from daemon.positions import Entry, append, fold, next_sequence
+from daemon.positions import Entry, append, fold, forget_position, next_sequence
 from daemon.store import transaction
 from daemon.tables import ResultTable, Row, Updates
 
@@ -82,8 +82,7 @@ def _apply_one(
         if rows := list(itertools.chain.from_iterable(commit.rows.get(name, ()) for commit in commits)):
             table.append(conn, rows, seq)
     for key in moved:
-        for state in ("session_cursor_log", "session_cursors", "session_processor_state"):
-            conn.execute(f"DELETE FROM {state} WHERE processor_name = ? AND session_file = ?", [processor, key])
+        forget_position(conn, processor, key)
     if healed or moved:
         forget(conn, processor, [*healed, *moved])
 

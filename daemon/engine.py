@@ -19,7 +19,7 @@ from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.errors import ContractError, printable
 from daemon.events import Events
-from daemon.failures import Failure, load_failures, once_more, remember
+from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
 from daemon.store import open_database, sibling, store_errors, transaction
@@ -95,6 +95,10 @@ class Engine:
     def _failures(self, spec: Registered, max_attempts: int) -> Mapping[str, Failure]:
         """Known failures, and one more for each run that was in flight when the last process died."""
         failures = load_failures(self._conn, spec.name)
+        if self.transcripts.root.is_dir():
+            gone = [key for key in failures if not self.transcripts.exists(key)]
+            forget(self._conn, spec.name, gone)
+            failures = {key: failure for key, failure in failures.items() if key not in gone}
         crashed = []
         for note in self._notes.left():
             if note.processor != spec.name:

@@ -149,12 +149,14 @@ class Lane:
                 raise SessionBusyError(key)
         if known and cursor is None:
             cursor = positions.find(conn, self.spec.name, key)
-        if cursor is None and recorded is None:
+        found = self.transcripts.signature(key)
+        # New here, or replaced by a file that may have been a session of another name until now.
+        if recorded is None and (cursor is None or (found is not None and found[:2] != cursor.signature[:2])):
             with self.wake:
-                candidates = self._moves.candidates(key, self.transcripts.signature(key))
+                candidates = self._moves.candidates(key, found)
             for old in candidates:
                 if self._moved(old, key, conn):
-                    return Job(key, None, moved_from=old)
+                    return Job(key, cursor, moved_from=old)
         return Job(key, cursor, recorded=recorded)
 
     def seen(self, key: str, signature: Signature) -> None:

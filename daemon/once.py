@@ -40,7 +40,8 @@ def scan_once(
 
     Returns:
         ``files``, ``bytes``, ``seconds``; ``processors``: a list of ``processor``, ``sessions``, ``lines``,
-        ``malformed``, ``items``, ``failed``; ``unusable``: names of processors that could not run; ``failed``: a list of ``processor``, ``session_file``, ``error``.
+        ``malformed``, ``items``, ``failed``; ``unusable``: names of processors that could not run;
+        ``failed``: a list of ``processor``, ``session_file``, ``error``.
 
     Raises:
         RootMissingError: there is no root, or it cannot be read.

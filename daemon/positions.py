@@ -159,9 +159,10 @@ def fold(conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
     seq = oldest(conn, "session_cursor_log", limit)
     if seq is None:
         return 0
+    # By number first, so that only those carries are read that are kept.
     latest = conn.sql(
-        f"SELECT * FROM session_cursor_log WHERE seq <= {seq}"
-        " QUALIFY row_number() OVER (PARTITION BY processor_name, session_file ORDER BY seq DESC) = 1"
+        "SELECT * FROM session_cursor_log WHERE seq IN (SELECT max(seq) FROM session_cursor_log"
+        f" WHERE seq <= {seq} GROUP BY processor_name, session_file)"
     ).to_arrow_table()
     conn.register("_latest", latest)
     try:
@@ -186,6 +187,12 @@ def fold(conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
     return int(latest.num_rows)
 
 
+def forget_position(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> None:
+    """Delete all that says that a processor has processed a session, inside the caller's transaction."""
+    for state in ("session_cursor_log", "session_cursors", "session_processor_state"):
+        conn.execute(f"DELETE FROM {state} WHERE processor_name = ? AND session_file = ?", [processor, key])
+
+
 def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None) -> list[tuple[str, str]]:
     """Have a processor start anew on one session (None: on all); returns (processor, session) of each.
 
@@ -194,7 +201,8 @@ def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None)
     fold(conn)
     mine = "processor_name = ? AND session_file = coalesce(?, session_file)"
     ours = conn.execute(
-        f"UPDATE session_cursors SET version = 0, settled = false WHERE {mine} RETURNING processor_name, session_file",
+        f"UPDATE session_cursors SET version = 0, settled = false WHERE {mine}"
+        " RETURNING processor_name, session_file",
         [processor, key],
     ).fetchall()
     # What another tool recorded has no position to go back to: without its row, the session is a new one.

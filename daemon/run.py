@@ -19,7 +19,7 @@ from daemon.errors import ContractError
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.look import Look
-from daemon.positions import Entry, append
+from daemon.positions import Entry, append, forget_position
 from daemon.store import transaction
 from daemon.tables import ResultTable, Row, Updates
 from daemon.transcript import Transcripts
@@ -198,8 +198,10 @@ def run_whole(
         claim()
         if heals:
             forget(conn, spec.name, [job.key])
+        if job.moved_from is not None:
+            forget_position(conn, spec.name, job.moved_from)
         append(conn, [entry])
-    return Commit(entry, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
+    return Commit(entry, moved_from=job.moved_from, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
 
 
 def adopt(spec: Registered, look: Look, file_hash: str) -> Cursor:

@@ -37,7 +37,8 @@ BUSY_SECONDS = 1.0  # so long after an urgent run
 LINGER_SECONDS = 0.1  # backlog waits so long for more of it
 
 FOLD_SLICE = 5_000
-FOLD_ENTRIES = 200_000
+FOLD_ENTRIES = 100_000
+CARRY_BYTES = 1_000  # of a carry count as much as an entry
 FOLD_IDLE_SECONDS = 1.0
 FOLD_AGE_SECONDS = 60.0
 RETRY_SECONDS = (0.5, 30.0)  # first and longest wait while the database cannot be written
@@ -197,7 +198,7 @@ class Writer:
                 self._commit([pair])
             return
         with self._wake:
-            self._unfolded += len(commits)
+            self._unfolded += sum(1 + len(commit.entry.cursor.carry or b"") // CARRY_BYTES for commit in commits)
         rows = sum(commit.size for commit in commits)
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
