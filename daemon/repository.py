@@ -42,12 +42,10 @@ class SessionProcessorStateRepository:
     ) -> None:
         """Record that a file with that hash is processed, in place of what was recorded before."""
         mine = "processor_name = ? AND session_file = ?"
-        # Until the row stands, what is missing only means that the session is processed again.
-        self._conn.execute(f"DELETE FROM session_cursor_log WHERE {mine}", [processor_name, session_file])
-        self._conn.execute(
-            f"DELETE FROM session_cursors WHERE {mine} AND file_hash <> ?",
-            [processor_name, session_file, file_hash],
-        )
+        # What was recorded counts, not where a processor was. Until the row stands, what is missing only means that
+        # the session is processed again.
+        for table in ("session_cursor_log", "session_cursors"):
+            self._conn.execute(f"DELETE FROM {table} WHERE {mine}", [processor_name, session_file])
         self._conn.execute(
             """
             INSERT INTO session_processor_state VALUES (?, ?, ?, ?, ?, ?)

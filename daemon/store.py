@@ -7,7 +7,7 @@ committed since. What counts is both together, and the log wins: see :mod:`daemo
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,8 @@ def open_database(
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
             # Opening for writing may already change the file, so the version is read without.
-            with duckdb.connect(str(path), read_only=True) as reader:
+            # Where this process has it open already, it cannot be, and migrate() reads the version first anyway.
+            with suppress(duckdb.ConnectionException), duckdb.connect(str(path), read_only=True) as reader:
                 _check_version(reader, str(path))
         conn = _quiet(duckdb.connect(str(path), config=config))
         try:
@@ -129,6 +130,8 @@ def _quiet(conn: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 def migrate(conn: duckdb.DuckDBPyConnection) -> None:
     """Bring a database to this version's schema; changes nothing where it is there already.
 
+    In one transaction, the caller's if there is one.
+
     A table ``session_extraction_state`` of an older tool becomes rows of the processor ``verification``.
 
     Raises:
@@ -137,7 +140,11 @@ def migrate(conn: duckdb.DuckDBPyConnection) -> None:
     """
     _check_version(conn, "the database")
     conn.execute("SET GLOBAL TimeZone = 'UTC'")
-    with transaction(conn):
+    conn.execute("SET TimeZone = 'UTC'")
+    # A statement outside a transaction is one of its own, with a number of its own.
+    number = "SELECT txid_current()"
+    inside = scalar(conn, number) == scalar(conn, number)
+    with nullcontext() if inside else transaction(conn):
         conn.execute(_SCHEMA)
         if _has_table(conn, "session_extraction_state"):
             conn.execute("""

@@ -4,9 +4,10 @@ import asyncio
 import json
 from dataclasses import replace
 
+import duckdb
 import pytest
 
-from daemon import open_database, run_processor
+from daemon import SessionProcessorStateRepository, compute_file_hash, migrate, open_database, run_processor
 from daemon.config import Settings
 from daemon.events import Events
 from daemon.once import scan_once
@@ -126,3 +127,36 @@ def test_a_processor_that_is_cancelled_fails_its_run_only(tmp_path, root):
         counts = run_processor(conn, Cancelled(), root)
     assert counts["errors"] == 1
     assert "{" not in counts["errors_detail"][0]["error"]
+
+
+def test_a_database_may_be_opened_twice_in_one_process(tmp_path):
+    with open_database(tmp_path / "x.duckdb") as first, open_database(tmp_path / "x.duckdb") as second:
+        first.execute(
+            "INSERT INTO session_processor_state (processor_name, session_file, username) VALUES ('a', 'b', 'c')"
+        )
+        assert second.execute("SELECT count(*) FROM session_processor_state").fetchall() == [(1,)]
+
+
+def test_migrating_inside_a_transaction_is_part_of_it():
+    conn = duckdb.connect()
+    conn.execute("SET TimeZone = 'Asia/Tokyo'")
+    conn.begin()
+    migrate(conn)
+    conn.rollback()
+    assert conn.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
+    migrate(conn)
+    migrate(conn)
+    assert conn.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+
+
+def test_what_another_tool_recorded_counts_and_lines_are_not_counted_twice(tmp_path, root):
+    write(root, "alice/a.jsonl", 1)
+    with open_database(tmp_path / "x.duckdb") as conn:
+        run_processor(conn, Lines(), root)
+        write(root, "alice/a.jsonl", 2)
+        state = SessionProcessorStateRepository(conn)
+        state.mark_processed("lines", "alice/a.jsonl", "alice", 1, compute_file_hash(root / "alice/a.jsonl"))
+        assert run_processor(conn, Lines(), root)["scanned"] == 0
+        write(root, "alice/a.jsonl", 3)
+        run_processor(conn, Lines(), root)
+        assert conn.execute("SELECT count(*) FROM line_rows").fetchall() == [(3,)]
