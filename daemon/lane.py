@@ -36,7 +36,7 @@ from daemon.transcript import Transcripts
 from daemon.writer import FailureNote, Writer
 from processors.registry import Registered
 
-MOST_RUNNING = 64
+MOST_RUNNING = 160
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
 BUSY_SECONDS = 0.2  # wait for a run on the same file under its other name

@@ -27,8 +27,9 @@ from daemon.tables import ResultTable
 MOST_URGENT = 256
 """Urgent runs that wait; whoever hands over one more waits too, so that memory does not fill up instead."""
 
-GROUP_RUNS, GROUP_ROWS = 256, 4_000
-"""A group of backlog is closed at so many: a commit costs much and a row little."""
+GROUP_RUNS, GROUP_ROWS = 64, 4_000
+"""A group of backlog is closed at so many: a commit costs much and a row little. Lanes have more runs than that under
+way (see daemon.lane), so that the next group fills while one is written."""
 
 BUSY_RUNS, BUSY_ROWS = 32, 600
 """The same while live changes arrive: about 15 ms of writing, which one of them may have to wait for."""
