@@ -3,6 +3,7 @@
 import enum
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,3 +92,8 @@ def is_md5(stored: str) -> bool:
 def username_of(session_key: str) -> str:
     """The user that a session belongs to: the first folder of its key."""
     return session_key.partition("/")[0]
+
+
+def utc_now() -> datetime:
+    """The time as the database holds it: in UTC, without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,7 @@ import duckdb
 from daemon import positions
 from daemon.commit import fold_all
 from daemon.config import Settings
-from daemon.cursor import Signature
+from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
@@ -106,7 +105,7 @@ class Engine:
             key, error, now = (
                 note.session_key,
                 "the process ended during this run",
-                datetime.now(UTC).replace(tzinfo=None),
+                utc_now(),
             )
             failure = once_more(failures.get(key), spec.name, key, note.content, None, error, now, max_attempts)
             failures[note.session_key] = failure

@@ -4,12 +4,12 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import duckdb
 
 from daemon.config import Settings
-from daemon.cursor import Signature
+from daemon.cursor import Signature, utc_now
 
 _COLUMNS = (
     "processor_name",
@@ -78,7 +78,7 @@ class Failures:
         self, key: str, content: str, signature: Signature | None, error: str, now: float
     ) -> tuple[Failure, float]:
         """Count a failure; returns it, and when the next attempt is due: never, if it is quarantined."""
-        at, limit = datetime.now(UTC).replace(tzinfo=None), self._settings.max_attempts
+        at, limit = utc_now(), self._settings.max_attempts
         failure = once_more(self.known.get(key), self._processor, key, content, signature, error, at, limit)
         longest = self._settings.backoff_max_seconds
         wait = min(self._settings.backoff_seconds * 2 ** (failure.attempts - 1), longest)

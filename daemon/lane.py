@@ -9,14 +9,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import duckdb
 
 from daemon import positions
 from daemon.commit import Commit
 from daemon.config import Settings
-from daemon.cursor import Signature
+from daemon.cursor import Signature, utc_now
 from daemon.cursor_cache import CursorCache
 from daemon.errors import (
     SessionBusyError,
@@ -93,7 +92,7 @@ class Lane:
             if failure.quarantined and failure.signature and failure.content.startswith(f"{self.spec.version}:"):
                 self._current[key] = hash(failure.signature)
         if self.spec.cadence_seconds:
-            now = _utc_now()
+            now = utc_now()
             for key, age in positions.recent_runs(conn, self.spec.name, now, self.spec.cadence_seconds):
                 self._pending.ran(key, self.clock() - age)
 
@@ -350,7 +349,3 @@ class Lane:
     def sessions(self) -> int:
         """How many sessions this processor has seen."""
         return len(self._current)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from daemon.cursor import Signature, username_of
+from daemon.cursor import Signature, username_of, utc_now
 from daemon.errors import SessionError
 from daemon.scan import scan
 from daemon.transcript import Transcripts
@@ -55,7 +55,7 @@ class SessionProcessorStateRepository:
                 processor_name,
                 session_file,
                 username,
-                datetime.now(UTC).replace(tzinfo=None),
+                utc_now(),
                 items_count,
                 file_hash,
             ],

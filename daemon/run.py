@@ -54,11 +54,13 @@ class Job:
         """The cursor, if the processor can go on from it."""
         return self.before if self.before is not None and self.before.version == version else None
 
-    def recorded_hash(self) -> str | None:
+    def recorded_hash(self, version: int) -> str | None:
         """What another tool has processed, if nothing was processed here since."""
         if self.before is None:
             return self.recorded
-        return self.before.file_hash if self.before.fingerprint == ADOPTED else None
+        # Of another version than the processor's: it was asked for anew, or is to be replaced.
+        adopted = self.before.fingerprint == ADOPTED and self.before.version == version
+        return self.before.file_hash if adopted else None
 
 
 def content_of(spec: Registered, look: Look) -> str:

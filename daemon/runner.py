@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import duckdb
 from daemon import positions
 from daemon.commit import apply, fold_all
 from daemon.config import DEFAULT_ROOT
-from daemon.cursor import Signature
+from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
 from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
@@ -121,7 +120,7 @@ class _Run:
             look = self._transcripts.look(key, before)
             if self._adopted(job, look) or not look.changed:
                 return outcome, items
-            commit = run_incremental(self._spec, self._tables, job, look, _utc_now())
+            commit = run_incremental(self._spec, self._tables, job, look, utc_now())
             apply(self._conn, {self._spec.name: self._tables}, [commit])
             items += commit.items
             if look.data or look.skipped or look.rewrite:
@@ -140,9 +139,9 @@ class _Run:
             return "", 0
         if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
             with transaction(self._conn):
-                positions.append(self._conn, [positions.Entry(self._spec.name, key, cursor, _utc_now())])
+                positions.append(self._conn, [positions.Entry(self._spec.name, key, cursor, utc_now())])
             return "", 0
-        commit = run_whole(self._spec, self._conn, self._transcripts.root, job, cursor, _utc_now())
+        commit = run_whole(self._spec, self._conn, self._transcripts.root, job, cursor, utc_now())
         return "processed", commit.items
 
     def _job(self, key: str, recorded: str | None) -> Job:
@@ -157,16 +156,11 @@ class _Run:
 
     def _adopted(self, job: Job, look: Look) -> bool:
         """Whether another tool has processed just this content; then that is taken over."""
-        valid = job.before is None or job.before.version == self._spec.version
-        recorded = job.recorded_hash() if valid else None
+        recorded = job.recorded_hash(self._spec.version)
         if recorded is None or self._transcripts.digest(job.key, like=recorded) != recorded:
             return False
         if not look.recheck:
             cursor = adopt(self._spec, look, recorded)
             with transaction(self._conn):
-                positions.append(self._conn, [positions.Entry(self._spec.name, job.key, cursor, _utc_now())])
+                positions.append(self._conn, [positions.Entry(self._spec.name, job.key, cursor, utc_now())])
         return True
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import duckdb
 
 from daemon.commit import Commit
+from daemon.cursor import utc_now
 from daemon.errors import (
     SessionBusyError,
     SessionError,
@@ -208,7 +208,7 @@ class Workers:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
         if self._needs_run(worker, taken, job, look):
             with self._in_flight(worker, taken.key):
-                commit = run_incremental(self._spec, self._tables, job, look, _utc_now())
+                commit = run_incremental(self._spec, self._tables, job, look, utc_now())
             self._release(worker)
             self._tell(job, look)
             self._lane.submit(taken, look, replace(commit, heals=self._lane.has_failed(taken.key)))
@@ -220,7 +220,7 @@ class Workers:
             return
         if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
             self._release(worker)
-            entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), _utc_now())
+            entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), utc_now())
             self._lane.submit(taken, look, Commit(entry))
             return
         with self._in_flight(worker, taken.key):
@@ -230,7 +230,7 @@ class Workers:
                 self._lane.transcripts.root,
                 job,
                 cursor,
-                _utc_now(),
+                utc_now(),
                 heals=self._lane.has_failed(taken.key),
                 claim=lambda: self._release(worker),
                 odd_result=self._odd_result,
@@ -259,13 +259,11 @@ class Workers:
                 return False
             with self._lane.wake:
                 worker.taken = taken
-        # Of another version than the processor's: it was asked for anew, or is to be replaced.
-        valid = job.before is None or job.before.version == self._spec.version
-        recorded = job.recorded_hash() if valid else None
+        recorded = job.recorded_hash(self._spec.version)
         if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
             return True
         self._release(worker)
-        entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), _utc_now())
+        entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), utc_now())
         self._lane.submit(taken, replace(look, more=False), Commit(entry))
         return False
 
@@ -292,7 +290,3 @@ class _InFlight:
 
     def __exit__(self, *_error: object) -> None:
         self.slot.end()
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
