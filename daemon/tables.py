@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
-from daemon.positions import insert, oldest
+from daemon.positions import oldest
 from daemon.store import scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
@@ -207,15 +208,13 @@ class ResultTable:
                 found = column.to_pylist()
                 matches.append(f'rows."{name}" BETWEEN ? AND ?')
                 values += [min(found), max(found)]
-        conn.register("_news", news)
-        try:
+        name = f"news of {self.name}: {', '.join(news.column_names)}"
+        with offered(conn, name, news):
             conn.execute(
-                f'UPDATE "{self.name}" AS rows SET {sets} FROM _news AS news'
+                f'UPDATE "{self.name}" AS rows SET {sets} FROM "{name}" AS news'
                 f" WHERE rows.session_file = news.session_file AND {' AND '.join(matches)}",
                 values,
             )
-        finally:
-            conn.unregister("_news")
 
     def fold(self, conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
         """Move the oldest rows, about ``limit``, from the log into the settled table; returns how many sessions.
