@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from daemon.failures import forget
-from daemon.positions import Entry, append, fold, forget_position, next_sequence
+from daemon.positions import FOLD_SLICE, Entry, append, fold, forget_position, next_sequence
 from daemon.store import transaction
 from daemon.tables import ResultTable, Row, Updates
 
@@ -23,6 +23,7 @@ class Commit:
         rows, updates: by table.
         heals: this processor had failed on this session before.
         lines, malformed, items: what this run counted.
+        bytes: of the session that this run read; what the rows take in memory is about as much.
 
     """
 
@@ -35,6 +36,7 @@ class Commit:
     lines: int = 0
     malformed: int = 0
     items: int = 0
+    bytes: int = 0
 
     @property
     def size(self) -> int:
@@ -87,10 +89,16 @@ def _apply_one(
         forget(conn, processor, [*healed, *moved])
 
 
-def fold_all(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]]) -> int:
-    """Fold the cursor log and every result table's log in one transaction; returns the positions moved."""
-    with transaction(conn):
-        for own in tables.values():
-            for table in own.values():
-                table.fold(conn)
-        return fold(conn)
+def fold_slice(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]]) -> int:
+    """Fold some entries of each log, each log in a transaction of its own; returns how many: 0 once all are."""
+    folded = 0
+    for one in (fold, *(table.fold for own in tables.values() for table in own.values())):
+        with transaction(conn):
+            folded += one(conn, FOLD_SLICE)
+    return folded
+
+
+def fold_all(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]]) -> None:
+    """Fold all logs, slice by slice."""
+    while fold_slice(conn, tables):
+        pass

@@ -48,7 +48,7 @@ class Cursor:
         version: of the processor.
         carry: the processor's carry, encoded; None before its first batch.
         lines, malformed_lines, items: totals over the session.
-        file_hash: of the whole file at that look, an unfinished last line included.
+        file_hash: of the whole file at that look, an unfinished last line included; empty if there was more to read.
 
     """
 

@@ -21,6 +21,7 @@ from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
+from daemon.outcome import Outcomes
 from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
@@ -31,6 +32,9 @@ from processors.registry import Registered
 SWITCH_SECONDS = 0.0005
 """A thread that waits for the interpreter gets it after this long. A commit gives it away and takes it back some
 twenty times; with Python's 5 ms, that would cost an append 100 ms while a worker is busy with backlog."""
+
+WRITE_SECONDS = 5.0
+"""What the writer gets to write at a stop, at least."""
 
 
 class Engine:
@@ -74,10 +78,21 @@ class Engine:
         self.writer = Writer(sibling(self._conn), tables, self.events)
         for spec in processors:
             if spec.name in tables:
-                lane = Lane(spec, self.transcripts, self.writer, self.events, settings, clock)
+                lane = Lane(spec, self.transcripts, settings, clock)
                 lane.load(self._conn, self._failures(spec, settings.max_attempts))
                 self.lanes.append(lane)
-                self._workers.append(Workers(lane, tables[spec.name], self.connect, self._notes))
+                outcomes = Outcomes(lane, self.writer, self.events, settings)
+                self._workers.append(
+                    Workers(
+                        lane,
+                        outcomes,
+                        self.events,
+                        tables[spec.name],
+                        self.connect,
+                        self._notes,
+                        settings.workers,
+                    )
+                )
         self._notes.clear()
         self._origins_lock = threading.Lock()  # guards the connection that finds former names
         self._origins_conn = sibling(self._conn)
@@ -184,7 +199,8 @@ class Engine:
         deadline = time.monotonic() + timeout
         ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
-        written = self.writer.close(max(timeout, deadline - time.monotonic()))
+        written = self.writer.close(max(WRITE_SECONDS, deadline - time.monotonic()))
+        self._notes.clear()  # whatever still runs was given up, and has not ended the process
         if all(ended) and written:
             self._origins_conn.close()
             self._conn.close()

@@ -198,6 +198,10 @@ class Events:
         """The log was moved into the settled tables."""
         self._tell("debug", "folded", entries=entries, duration_ms=round(seconds * 1000, 1))
 
+    def fold_failed(self, error: str) -> None:
+        """The log could not be folded; it grows until it can be, which is tried again and again."""
+        self._tell("warning", "fold_failed", error=error, hint="free space, or raise memory_limit; nothing is lost")
+
     def store_blocked(self, error: str) -> None:
         """The database cannot be written; everything waits and is tried again."""
         self._tell("error", "store_blocked", error=error, hint="free space or memory; nothing is lost meanwhile")

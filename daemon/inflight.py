@@ -4,40 +4,60 @@ One small file per worker. It is not synced: it has to survive the process, not 
 """
 
 import os
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
+from daemon.gate import Gate
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
 
 class Note(msgspec.Struct, frozen=True):
-    """A run that had begun and not ended: which processor, session and content."""
+    """A run that had begun and not ended: which processor, session and content, and since which boot."""
 
     processor: str
     session_key: str
     content: str
+    boot: str = ""
 
 
-@dataclass(slots=True)
 class Slot:
-    """The note of one worker; used by that worker's thread only."""
+    """The note of one worker, used by that worker's thread."""
 
-    fd: int
+    def __init__(self, path: Path, gate: Gate) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._gate = gate
+        self._boot = _boot()
 
-    def begin(self, note: Note) -> None:
-        """Write down the run that begins now; on a full disk, it goes without."""
-        with suppress(OSError):
-            os.pwrite(self.fd, msgspec.json.encode(note), 0)
+    @contextmanager
+    def run(self, processor: str, key: str, content: str, *, alone: bool) -> Iterator[None]:
+        """Inside, the run is noted as under way: alone, if it is suspected of having killed the process before."""
+        pass_ = self._gate.enter(alone=alone)
+        try:
+            with suppress(OSError):  # on a full disk, it goes without
+                os.pwrite(self._fd, msgspec.json.encode(Note(processor, key, content, self._boot)), 0)
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
+            self._gate.leave(pass_)
 
-    def end(self) -> None:
-        """The run is over, one way or the other."""
-        with suppress(OSError):
-            os.ftruncate(self.fd, 0)
+    def give_up(self) -> None:
+        """The run counts as failed, and the worker is replaced; may be called from any thread."""
+        self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """The worker ends."""
-        os.close(self.fd)
+        os.close(self._fd)
 
 
 class Notes:
@@ -45,23 +65,23 @@ class Notes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._gate = Gate()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def slot(self, processor: str, number: int) -> Slot:
         """The slot of a worker of a processor."""
-        path = self._folder / f"{processor}.{number}"
-        return Slot(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return Slot(self._folder / f"{processor}.{number}", self._gate)
 
     def left(self) -> list[Note]:
-        """The runs that were in flight when the process before this one died."""
-        notes = []
+        """The runs that were in flight when the process before this one died; not those that the machine ended."""
+        notes, boot = [], _boot()
         for path in sorted(self._folder.iterdir()):
             # Empty: nothing was in flight. Cut short: it was only being written.
             with suppress(msgspec.DecodeError, ValueError):
                 notes.append(msgspec.json.decode(path.read_bytes(), type=Note))
-        return notes
+        return [note for note in notes if note.boot == boot]
 
     def clear(self) -> None:
-        """Forget all notes; before the first slot is taken."""
+        """Forget all notes: before the first slot is taken, and when the process ends in order."""
         for path in self._folder.iterdir():
             path.unlink()

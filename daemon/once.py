@@ -75,7 +75,7 @@ def scan_once(
                 "error": failure.error,
             }
             for lane in engine.lanes
-            for failure in lane.failed()
+            for failure in lane.failures()
         ]
     finally:
         engine.close(settings.stop_seconds)

@@ -17,6 +17,7 @@ class _Waiting:
     due: float
     first_change: float | None
     unfinished: bool = False
+    recheck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,11 @@ class Pending:
         """A session has not been processed as it is; it is not known to be changing now."""
         if key in self._running:
             self._again.setdefault(key, (now, now))
-        elif key not in self._waiting:
+        elif not self.is_pending(key):
             if self._cadence_ends(key) > now:
                 self._wait(key, now, now, now)
             else:
+                self._waiting.pop(key, None)
                 self._backlog[key] = None
 
     def go_on(self, key: str, now: float) -> None:
@@ -81,10 +83,13 @@ class Pending:
         self._waiting[key] = _Waiting(now, first, unfinished=True)
         heapq.heappush(self._heap, (now, key))
 
-    def later(self, key: str, at: float) -> None:
-        """Look at a session that is not running again at a given time, unless a change makes it earlier."""
+    def later(self, key: str, at: float, *, recheck: bool = False) -> None:
+        """Look at a session that is not running again at a given time, unless a change makes it earlier.
+
+        A ``recheck`` is for a session of which all is known to be done.
+        """
         if key not in self._waiting and key not in self._backlog:
-            self._waiting[key] = _Waiting(at, None)
+            self._waiting[key] = _Waiting(at, None, recheck=recheck)
             heapq.heappush(self._heap, (at, key))
 
     def ran(self, key: str, at: float) -> None:
@@ -129,8 +134,9 @@ class Pending:
         return None
 
     def is_pending(self, key: str) -> bool:
-        """Whether a run of this session is under way or to come."""
-        return key in self._running or key in self._waiting or key in self._backlog
+        """Whether a run of this session is under way or to come, other than a recheck."""
+        waiting = self._waiting.get(key)
+        return key in self._running or key in self._backlog or (waiting is not None and not waiting.recheck)
 
     def is_running(self, key: str) -> bool:
         """Whether a run of this session is under way."""

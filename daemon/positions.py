@@ -43,6 +43,12 @@ _LOG_SCHEMA = pa.schema(
 )
 _READ = ", ".join(_CURSOR_SCHEMA.names[3:])
 
+FOLD_SLICE = 5_000
+"""Entries that are folded at a time: others wait meanwhile, and it has to fit into memory."""
+
+CARRY_BYTES = 1_000
+"""About what an entry of the log takes without its carry."""
+
 # Orders the log's entries of one session: only one commit per (processor, session) is ever under way, and a
 # log from before this process is folded before the first entry is made.
 _sequence = itertools.count(1)
@@ -118,19 +124,21 @@ def find(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> Cursor | 
     return Cursor(Signature(device, inode, size, mtime_ns, ctime_ns), offset, fingerprint, Place(place), *rest)
 
 
-def oldest(conn: duckdb.DuckDBPyConnection, log: str, limit: int) -> int | None:
-    """The ``seq`` up to which a log holds about its ``limit`` oldest entries; None if it is empty."""
-    query = f'SELECT max(seq) FROM (SELECT seq FROM "{log}" ORDER BY seq LIMIT {limit:d})'
-    found = scalar(conn, query)
-    return None if found is None else int(found)
-
-
-def fold(conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
+def fold(conn: duckdb.DuckDBPyConnection, limit: int) -> int:
     """Move entries of the log into the settled tables, inside the caller's transaction; returns how many.
 
-    At most about ``limit`` entries, the oldest first; of each session the latest among them counts.
+    The oldest first, and at most ``limit``, where each ``CARRY_BYTES`` of a carry count like a further one, but at
+    least one; of each session the latest among them counts.
     """
-    seq = oldest(conn, "session_cursor_log", limit)
+    seq = scalar(
+        conn,
+        "SELECT coalesce(max(seq) FILTER (weight <= ?), min(seq)) FROM"
+        " (SELECT seq, sum(1 + coalesce(octet_length(carry), 0) // ?) OVER (ORDER BY seq) AS weight"
+        "  FROM (SELECT seq, carry FROM session_cursor_log ORDER BY seq LIMIT ?))",
+        limit,
+        CARRY_BYTES,
+        limit,
+    )
     if seq is None:
         return 0
     # By number first, so that only those carries are read that are kept.
@@ -143,9 +151,13 @@ def fold(conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
             INSERT INTO session_processor_state BY NAME
             SELECT processor_name, session_file, username, processed_at, file_hash,
                 least(items, 2147483647)::INTEGER AS items_extracted
-            FROM _latest
+            FROM _latest WHERE file_hash <> ''
             ON CONFLICT DO UPDATE SET username = excluded.username, processed_at = excluded.processed_at,
                 items_extracted = excluded.items_extracted, file_hash = excluded.file_hash""")
+        conn.execute("""
+            DELETE FROM session_processor_state AS state USING _latest AS latest
+            WHERE latest.file_hash = '' AND state.session_file = latest.session_file
+                AND state.processor_name = latest.processor_name""")
         conn.execute("""
             DELETE FROM session_cursors USING _latest AS latest
             WHERE session_cursors.session_hash = latest.session_hash
@@ -169,7 +181,8 @@ def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None)
 
     Inside the caller's transaction. Version 0 is no processor's, so the next look begins at the start.
     """
-    fold(conn)
+    while fold(conn, FOLD_SLICE):
+        pass
     mine = "processor_name = ? AND session_file = coalesce(?, session_file)"
     ours = conn.execute(
         f"UPDATE session_cursors SET version = 0, settled = false WHERE {mine}"
@@ -194,12 +207,13 @@ def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
     conn.execute("""
         UPDATE session_cursors SET version = 0, settled = false WHERE rowid IN (
             SELECT cursors.rowid FROM session_cursors AS cursors
-            ANTI JOIN session_processor_state USING (processor_name, session_file))""")
+            ANTI JOIN session_processor_state USING (processor_name, session_file)
+            WHERE cursors.file_hash <> '')""")
     conn.execute("""
         DELETE FROM session_cursors WHERE rowid IN (
             SELECT cursors.rowid FROM session_cursors AS cursors
             JOIN session_processor_state AS state USING (processor_name, session_file)
-            WHERE cursors.file_hash IS DISTINCT FROM state.file_hash)""")
+            WHERE cursors.file_hash <> '' AND cursors.file_hash IS DISTINCT FROM state.file_hash)""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def run_incremental(
         lines=lines,
         malformed=malformed,
         items=items,
+        bytes=look.offset - look.start + len(carry or b""),
     )
 
 

@@ -200,7 +200,8 @@ class Service:
     def _shut_down(self) -> None:
         self._events.stopping(self._stop_reason or "an error")
         notify("STOPPING=1")
-        self.survey.close(timeout=self._settings.stop_seconds)
-        self.clean = self.engine.close(self._settings.stop_seconds)
+        deadline = time.monotonic() + self._settings.stop_seconds
+        self.survey.close(self._settings.stop_seconds)
+        self.clean = self.engine.close(max(0.0, deadline - time.monotonic()))
         self._events.stopped(clean=self.clean)
         self._pipe.close()

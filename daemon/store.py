@@ -37,7 +37,8 @@ _CURSOR_COLUMNS = """
     items BIGINT NOT NULL,
     file_hash VARCHAR NOT NULL"""
 
-# session_processor_state is read and written by other tools: six columns, in this order, no more.
+# session_processor_state is read and written by other tools: six columns, in this order, no more. It has a row once a
+# file was processed to its end; a cursor inside the file has no file_hash yet.
 # session_hash, a number, makes looking up one session among a million 20 times quicker than its name does.
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS session_processor_state (
@@ -73,10 +74,11 @@ CREATE OR REPLACE VIEW session_positions AS
     )
     SELECT * FROM latest
     UNION ALL BY NAME
-    SELECT cursors.*, state.username, state.processed_at
+    SELECT cursors.*, split_part(session_file, '/', 1) AS username, state.processed_at
     FROM session_cursors AS cursors
-    JOIN session_processor_state AS state USING (processor_name, session_file, file_hash)
-    ANTI JOIN latest USING (processor_name, session_file);
+    LEFT JOIN session_processor_state AS state USING (processor_name, session_file)
+    ANTI JOIN latest USING (processor_name, session_file)
+    WHERE cursors.file_hash IN ('', state.file_hash);
 """
 
 
@@ -171,6 +173,13 @@ def cannot_write(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.TransactionException) and "Could not" in str(error)
 
 
+def is_conflict(error: BaseException | None) -> bool:
+    """Whether another connection was quicker to change the same rows: the transaction is to be tried again."""
+    if not isinstance(error, duckdb.TransactionException) or cannot_write(error):
+        return False
+    return "onflict" in str(error) or "Failed to commit" in str(error)
+
+
 @contextmanager
 def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Everything inside is committed, or nothing. Transactions do not nest."""
@@ -210,6 +219,8 @@ def _explained(error: duckdb.Error, path: Path) -> StoreError:
         return StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
     if "version number" in text:
         return StoreError(f"{shown} was written by another version of DuckDB", "upgrade the package duckdb")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreError(f"the database {shown} needs more memory than it may use", "raise the setting memory_limit")
     first_line = printable(text.partition("\n")[0])
     return StoreError(
         f"cannot open the database {shown}: {first_line}",

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
-from daemon.positions import oldest
 from daemon.store import scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
@@ -216,13 +215,15 @@ class ResultTable:
                 values,
             )
 
-    def fold(self, conn: duckdb.DuckDBPyConnection, limit: int = 1 << 40) -> int:
+    def fold(self, conn: duckdb.DuckDBPyConnection, limit: int) -> int:
         """Move the oldest rows, about ``limit``, from the log into the settled table; returns how many sessions.
 
         Inside the caller's transaction.
         """
+        if self.declared.kind == "append":
+            return 0
         log, settled = f"{self.name}_log", f"{self.name}_settled"
-        seq = oldest(conn, log, limit) if self.declared.kind == "one_per_session" else None
+        seq = scalar(conn, f'SELECT max(seq) FROM (SELECT seq FROM "{log}" ORDER BY seq LIMIT ?)', limit)
         if seq is None:
             return 0
         columns = ", ".join(f'"{column}"' for column in self._types)

@@ -225,15 +225,15 @@ class Transcripts:
         hasher = prefix.hasher.copy()
         hasher.update(used)
         fingerprint = named_hash(hasher) if used else prefix.fingerprint
-        file_hash = fingerprint
-        if parsed.used < len(data):
+        more = not at_end
+        file_hash = "" if more else fingerprint
+        if parsed.used < len(data) and not more:
             whole = hasher.copy()
             whole.update(data[parsed.used :])
             file_hash = named_hash(whole)
         offset = prefix.offset + parsed.used
         still = Signature.of(os.fstat(fd)) == signature
         clean = prefix.clean and still
-        more = not at_end
         head = prefix.head if len(prefix.head) == SAMPLE_BYTES else (prefix.head + used)[:SAMPLE_BYTES]
         tail = (prefix.tail + used[-SAMPLE_BYTES:])[-SAMPLE_BYTES:]
         reached = _Prefix(signature, offset, hasher, fingerprint, head, tail, clean)

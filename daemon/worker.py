@@ -9,36 +9,22 @@ thread cannot be killed, so another one takes its place and whatever it still re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import duckdb
 
 from daemon.commit import Commit
 from daemon.cursor import utc_now
-from daemon.errors import (
-    SessionBusyError,
-    SessionError,
-    SessionGoneError,
-    SessionRefusedError,
-    StoreError,
-    describe,
-    printable,
-)
-from daemon.inflight import Note, Notes, Slot
-from daemon.lane import About, Lane
+from daemon.errors import StoreError, printable
+from daemon.events import Events
+from daemon.inflight import Notes, Slot
+from daemon.lane import Lane
 from daemon.look import Look
+from daemon.outcome import NO_OUTCOME, About, Outcomes
 from daemon.pending import Taken
 from daemon.positions import Entry
-from daemon.run import (
-    Job,
-    ProcessorFailedError,
-    adopt,
-    content_of,
-    look_whole,
-    run_incremental,
-    run_whole,
-)
-from daemon.store import cannot_write
+from daemon.run import Job, adopt, content_of, look_whole, run_incremental, run_whole
 from daemon.tables import ResultTable
 
 MAX_ABANDONED = 4
@@ -63,20 +49,36 @@ class _Worker:
 
 
 class Workers:
-    """The workers of one lane."""
+    """The workers of one lane.
+
+    Args:
+        lane, outcomes: where runs come from, and where they end.
+        events: told what happens to the threads.
+        tables: the processor's, by name.
+        connect: makes a connection for a thread.
+        notes: of the runs in flight.
+        count: how many threads; a whole-session processor has one: it writes, and two could be in conflict.
+
+    """
 
     def __init__(
         self,
         lane: Lane,
+        outcomes: Outcomes,
+        events: Events,
         tables: Mapping[str, ResultTable],
         connect: Callable[[], duckdb.DuckDBPyConnection],
         notes: Notes,
+        count: int,
     ) -> None:
         self._lane = lane
+        self._outcomes = outcomes
+        self._events = events
         self._spec = lane.spec
         self._tables = tables
         self._connect = connect
         self._notes = notes
+        self._count = count if lane.spec.incremental else 1
         self._workers: list[_Worker] = []  # guarded by the lane's condition, like the rest
         self._slots = 0
         self._hanging = 0
@@ -84,9 +86,9 @@ class Workers:
         self.paused = False
 
     def start(self) -> None:
-        """Start the threads. A whole-session processor has one: it writes, and two could be in conflict."""
+        """Start the threads."""
         with self._lane.wake:
-            for _ in range(self._lane.settings.workers if self._spec.incremental else 1):
+            for _ in range(self._count):
                 self._add()
 
     def tick(self) -> None:
@@ -98,9 +100,7 @@ class Workers:
                     self._replace(worker, "its thread died")
                 elif worker.taken is not None and now - worker.began > self._spec.budget_seconds:
                     self._hanging += 1
-                    self._lane.events.abandoned(
-                        self._spec.name, printable(worker.taken.key), seconds=now - worker.began
-                    )
+                    self._events.abandoned(self._spec.name, printable(worker.taken.key), seconds=now - worker.began)
                     self._replace(worker, "it took longer than its budget")
 
     def close(self, timeout: float) -> bool:
@@ -130,13 +130,14 @@ class Workers:
     def _replace(self, worker: _Worker, reason: str) -> None:
         self._workers.remove(worker)
         worker.stale = True
+        worker.slot.give_up()
         if worker.taken is not None:
             # Handing over the failure may have to wait for the writer; the caller may not.
             args = (worker.taken, worker.about, reason)
-            threading.Thread(target=self._lane.fail, args=args, name="abandon", daemon=True).start()
+            threading.Thread(target=self._outcomes.fail, args=args, name="abandon", daemon=True).start()
         if self._hanging >= MAX_ABANDONED:
             self.paused = True
-            self._lane.events.lane_paused(self._spec.name, f"{self._hanging} of its runs hang")
+            self._events.lane_paused(self._spec.name, f"{self._hanging} of its runs hang")
         elif not self._lane.closed:
             self._add()
 
@@ -175,34 +176,15 @@ class Workers:
             worker.taken = None
 
     def _run(self, worker: _Worker, taken: Taken, conn: duckdb.DuckDBPyConnection) -> None:
-        lane = self._lane
         try:
-            job = lane.job(taken.key, conn)
+            job = self._lane.job(taken.key, conn)
             if self._spec.incremental:
                 self._run_incremental(worker, taken, job)
             else:
                 self._run_whole(worker, taken, job, conn)
-        except SessionBusyError:
+        except NO_OUTCOME as error:
             self._release(worker)
-            lane.busy(taken)
-        except SessionGoneError as error:
-            self._release(worker)
-            lane.gone(taken, error)
-        except SessionRefusedError as error:
-            self._release(worker)
-            lane.refuse(taken, error)
-        except SessionError as error:
-            self._release(worker)
-            lane.unreadable(taken, error)
-        except ProcessorFailedError as error:
-            self._release(worker)
-            lane.fail(taken, worker.about, describe(error.__cause__ or error))
-        except duckdb.Error as error:
-            self._release(worker)
-            if cannot_write(error):
-                lane.unreadable(taken, error)
-            else:
-                lane.fail(taken, worker.about, describe(error))
+            self._outcomes.none(taken, worker.about, error)
 
     def _run_incremental(self, worker: _Worker, taken: Taken, job: Job) -> None:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
@@ -211,7 +193,7 @@ class Workers:
                 commit = run_incremental(self._spec, self._tables, job, look, utc_now())
             self._release(worker)
             self._tell(job, look)
-            self._lane.submit(taken, look, replace(commit, heals=self._lane.has_failed(taken.key)))
+            self._outcomes.submit(taken, look, commit)
 
     def _run_whole(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
         before = job.valid(self._spec.version)
@@ -221,7 +203,7 @@ class Workers:
         if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
             self._release(worker)
             entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), utc_now())
-            self._lane.submit(taken, look, Commit(entry))
+            self._outcomes.submit(taken, look, Commit(entry))
             return
         with self._in_flight(worker, taken.key):
             commit = run_whole(
@@ -231,17 +213,17 @@ class Workers:
                 job,
                 cursor,
                 utc_now(),
-                heals=self._lane.has_failed(taken.key),
+                heals=self._lane.failure(taken.key) is not None,
                 claim=lambda: self._release(worker),
                 odd_result=self._odd_result,
             )
         self._tell(job, look)
-        self._lane.own_commit(taken, look, commit)
+        self._outcomes.own_commit(taken, look, commit)
 
     def _odd_result(self, kind: str) -> None:
         if not self._told_odd:
             self._told_odd = True
-            self._lane.events.odd_result(self._spec.name, kind)
+            self._events.odd_result(self._spec.name, kind)
 
     def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
         """Whether the processor has to see this; otherwise the run is ended here."""
@@ -251,42 +233,30 @@ class Workers:
             worker.about = about
         if not look.changed:
             self._release(worker)
-            self._lane.settled(taken, look)
+            self._outcomes.settled(taken, look)
             return False
-        if self._lane.has_failed(taken.key):
+        retry_at = self._lane.retry_at(taken.key, about.content)
+        if retry_at is not None and retry_at > self._lane.clock():
             self._release(worker)
-            if self._lane.refrain(taken, look, about.content):
-                return False
-            with self._lane.wake:
-                worker.taken = taken
+            self._outcomes.refrain(taken, look, retry_at)
+            return False
         recorded = job.recorded_hash(self._spec.version)
         if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
             return True
         self._release(worker)
         entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), utc_now())
-        self._lane.submit(taken, replace(look, more=False), Commit(entry))
+        self._outcomes.submit(taken, replace(look, more=False), Commit(entry))
         return False
 
-    def _in_flight(self, worker: _Worker, key: str) -> "_InFlight":
+    def _in_flight(self, worker: _Worker, key: str) -> AbstractContextManager[None]:
+        """Notes the run; one that may have killed the process before, when nothing else was known, goes alone."""
         assert worker.about is not None
-        return _InFlight(worker.slot, Note(self._spec.name, key, worker.about.content))
+        failure = self._lane.failure(key)
+        suspect = failure is not None and failure.signature is None
+        return worker.slot.run(self._spec.name, key, worker.about.content, alone=suspect)
 
     def _tell(self, job: Job, look: Look) -> None:
         if look.rewrite:
-            self._lane.events.rewritten(self._spec.name, printable(job.key))
+            self._events.rewritten(self._spec.name, printable(job.key))
         if job.moved_from is not None:
-            self._lane.events.moved(self._spec.name, printable(job.key), printable(job.moved_from))
-
-
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """Keeps the note of a run while it is under way."""
-
-    slot: Slot
-    note: Note
-
-    def __enter__(self) -> None:
-        self.slot.begin(self.note)
-
-    def __exit__(self, *_error: object) -> None:
-        self.slot.end()
+            self._events.moved(self._spec.name, printable(job.key), printable(job.moved_from))

@@ -12,20 +12,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import duckdb
 
-from daemon.commit import Commit, apply
+from daemon.commit import Commit, apply, fold_slice
 from daemon.errors import StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
-from daemon.positions import fold
-from daemon.store import cannot_write, transaction
+from daemon.positions import CARRY_BYTES
+from daemon.store import cannot_write, is_conflict, transaction
 from daemon.tables import ResultTable
 
-MOST_URGENT = 256
-"""Urgent runs that wait; whoever hands over one more waits too, so that memory does not fill up instead."""
+MOST_BYTES = 128 << 20
+"""Of sessions, read by the runs that wait to be written; whoever hands over more waits too, so that memory does not
+fill up instead. Backlog's share is bounded by number already (see daemon.lane)."""
+
+LEAST_BYTES = 1 << 16
+"""A run counts as at least so much: the bound is one on their number, too."""
 
 GROUP_RUNS, GROUP_ROWS = 64, 4_000
 """A group of backlog is closed at so many: a commit costs much and a row little. Lanes have more runs than that under
@@ -37,12 +40,12 @@ BUSY_RUNS, BUSY_ROWS = 32, 600
 BUSY_SECONDS = 1.0  # so long after an urgent run
 LINGER_SECONDS = 0.1  # backlog waits so long for more of it
 
-FOLD_SLICE = 5_000
 FOLD_ENTRIES = 100_000
-CARRY_BYTES = 1_000  # of a carry count as much as an entry
 FOLD_IDLE_SECONDS = 1.0
 FOLD_AGE_SECONDS = 60.0
 RETRY_SECONDS = (0.5, 30.0)  # first and longest wait while the database cannot be written
+CONFLICT_PAUSE = 0.01
+CONFLICT_SECONDS = 10.0  # so long a group is tried again while a whole-session processor is in the way
 
 Done = Callable[[BaseException | None], None]
 
@@ -63,6 +66,11 @@ class _Queued:
     item: Commit | FailureNote
     done: Done
 
+    @property
+    def bytes(self) -> int:
+        """What it counts as in the queue."""
+        return max(LEAST_BYTES, self.item.bytes if isinstance(self.item, Commit) else 0)
+
 
 class Writer:
     """The writer thread and its queue. ``submit`` may be called from any thread."""
@@ -78,14 +86,16 @@ class Writer:
         self._events = events
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
-        self._wake = threading.Condition()  # guards the next three
+        self._wake = threading.Condition()  # guards the next four
         self._urgent: deque[_Queued] = deque()
-        self._backlog: deque[_Queued] = deque()  # bounded by what lanes have under way
+        self._backlog: deque[_Queued] = deque()
+        self._queued_bytes = 0
         self._unfolded = 0
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
         self._folding = False
+        self._fold_failed = False
         self._folded_at = time.monotonic()
         self._blocked_since: float | None = None
         self.failure: BaseException | None = None
@@ -97,19 +107,21 @@ class Writer:
         self._thread.start()
 
     def submit(self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
-        """Queue an item; backlog, if not ``urgent``, may wait for company. Waits while too many urgent ones do.
+        """Queue an item; backlog, if not ``urgent``, may wait for company. Waits while too much is queued.
 
         Raises:
             StoreError: the writer is dead.
 
         """
+        queued = _Queued(item, done)
         with self._wake:
             mine = threading.current_thread() is self._thread  # which cannot wait for itself
-            while urgent and len(self._urgent) >= MOST_URGENT and self.failure is None and not mine:
-                self._wake.wait(0.5)
+            while 0 < self._queued_bytes > MOST_BYTES - queued.bytes and not (mine or self.failure):
+                self._wake.wait()
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
-            (self._urgent if urgent else self._backlog).append(_Queued(item, done))
+            (self._urgent if urgent else self._backlog).append(queued)
+            self._queued_bytes += queued.bytes
             self._wake.notify_all()
 
     def log_has_grown(self) -> None:
@@ -139,7 +151,7 @@ class Writer:
                 self._maybe_fold(idle=not queued)
                 self.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
-                    while self._fold_slice():
+                    while self._fold():
                         pass
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
@@ -167,6 +179,7 @@ class Writer:
             self._put_off = bool(group) and not self._put_off
             if not self._put_off:
                 group += _take(self._backlog, runs, rows)
+            self._queued_bytes -= sum(entry.bytes for entry in group)
             self._wake.notify_all()  # there is room again
             return group
 
@@ -206,8 +219,9 @@ class Writer:
             done(None)
 
     def _retried(self, work: Callable[[], object]) -> None:
-        """Do it, and while the database cannot be written, wait and try again."""
+        """Do it, and while the database cannot be written or somebody else's commit is in the way, try again."""
         wait, longest = RETRY_SECONDS
+        conflicts_until = time.monotonic() + CONFLICT_SECONDS
         while True:
             self.busy_since = time.monotonic()  # waiting for space is progress of a kind: a restart would not help
             try:
@@ -218,6 +232,9 @@ class Writer:
                     "the daemon stops and has to be started again; what is committed is safe",
                 ) from error
             except duckdb.Error as error:
+                if is_conflict(error) and time.monotonic() < conflicts_until:
+                    self._closing.wait(CONFLICT_PAUSE)
+                    continue
                 if not cannot_write(error):
                     raise
                 if self._blocked_since is None:
@@ -240,31 +257,29 @@ class Writer:
         old = time.monotonic() - self._folded_at > FOLD_AGE_SECONDS
         if idle or old or self._unfolded >= FOLD_ENTRIES:
             self._folding = True
-        if self._folding and not self._fold_slice():
+        if self._folding and not self._fold():
             self._folding = False
             self._folded_at = time.monotonic()
-            with self._wake:
-                self._unfolded = 0
 
-    def _fold_slice(self) -> bool:
-        """Fold some entries of each log, each log in a transaction of its own; returns whether more may be left."""
+    def _fold(self) -> bool:
+        """Fold a slice; returns whether more may be left to do now. Nothing depends on when a fold happens."""
         started = time.monotonic()
-        folds: list[Callable[[], int]] = [partial(fold, self._conn, FOLD_SLICE)]
-        folds += [
-            partial(table.fold, self._conn, FOLD_SLICE) for own in self._tables.values() for table in own.values()
-        ]
-        entries = 0
         try:
-            for one in folds:
-                with transaction(self._conn):
-                    entries += one()
-        except (duckdb.TransactionException, duckdb.IOException, duckdb.OutOfMemoryException):
-            # A processor with a connection of its own was quicker; or there is no space, which the next commit will
-            # find out and say. Nothing depends on when a fold happens.
+            entries = fold_slice(self._conn, self._tables)
+        except duckdb.Error as error:
+            if not (is_conflict(error) or cannot_write(error)):
+                raise
+            if not self._fold_failed:
+                self._fold_failed = True
+                self._events.fold_failed(self._shown(error))
             return False
+        self._fold_failed = False
         if entries:
             self._events.folded(entries, time.monotonic() - started)
-        return entries > 0
+            return True
+        with self._wake:
+            self._unfolded = 0
+        return False
 
     @staticmethod
     def _shown(error: BaseException) -> str:

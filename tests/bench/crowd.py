@@ -102,5 +102,5 @@ def fill_cursors(root: Path, db: Path, paths: list[Path]) -> None:
                 entries.append(positions.Entry("usage", str(path.relative_to(root)), cursor, now))
             positions.append(conn, entries)
         conn.begin()
-        positions.fold(conn)
+        positions.fold(conn, 1 << 40)
         conn.commit()

@@ -20,6 +20,7 @@ class Session:
     changes: list[int] = field(default_factory=list)
     held: int | None = None  # found behind before its cadence was over
     retry: int | None = None
+    recheck: bool = False  # what ``retry`` is for
     behind: bool = False
     running: bool = False
     since: int | None = None  # of the run under way
@@ -71,21 +72,27 @@ class PendingRules(RuleBasedStateMachine):
         if session.running:
             if not session.changes:
                 session.changes.append(self.now)
-        elif session.due(*self.limits) is None and not session.behind:
+        elif not self.is_pending(session):
+            session.retry = None
             if session.began + self.limits[2] > self.now:
                 session.held = self.now
             else:
                 session.behind = True
         self.pending.behind(key, self.now)
 
-    @rule(key=KEYS, wait=st.integers(0, 40))
-    def retry_later(self, key, wait):
+    @rule(key=KEYS, wait=st.integers(0, 40), recheck=st.booleans())
+    def look_later(self, key, wait, recheck):
         session = self.session(key)
         if session.running:
             return
         if session.due(*self.limits) is None and not session.behind:
-            session.retry = self.now + wait
-        self.pending.later(key, self.now + wait)
+            session.retry, session.recheck = self.now + wait, recheck
+        self.pending.later(key, self.now + wait, recheck=recheck)
+
+    def is_pending(self, session: Session) -> bool:
+        if session.running or session.behind or session.first() is not None:
+            return True
+        return session.retry is not None and not session.recheck
 
     @rule(seconds=st.integers(1, 30))
     def time_passes(self, seconds):
@@ -125,10 +132,9 @@ class PendingRules(RuleBasedStateMachine):
 
     @invariant()
     def it_says_what_is_pending(self):
-        due = self.due()
         for key, session in self.sessions.items():
             assert self.pending.is_running(key) == session.running
-            assert self.pending.is_pending(key) == (session.running or session.behind or key in due)
+            assert self.pending.is_pending(key) == self.is_pending(session)
         firsts = [session.first() for session in self.sessions.values()]
         firsts += [session.since for session in self.sessions.values()]
         assert self.pending.oldest_change() == min((time for time in firsts if time is not None), default=None)
@@ -279,3 +285,12 @@ def test_backlog_waits_while_many_runs_are_under_way_and_changes_do_not():
     pending.done("b/1", 2)
     pending.done("a/0", 2)
     assert pending.take(2).key == "a/2"
+
+
+def test_a_session_found_behind_does_not_wait_for_its_recheck(pending):
+    pending.later("a/1", 300, recheck=True)
+    assert not pending.is_pending("a/1")
+    pending.behind("a/1", 1)
+    assert pending.take(1).key == "a/1"
+    pending.done("a/1", 2)
+    assert pending.next_due(2) is None

@@ -35,7 +35,7 @@ def put(conn, key="alice/s.jsonl", processor="p", at=AT, **changes):
 
 def fold(conn):
     with transaction(conn):
-        return positions.fold(conn)
+        return positions.fold(conn, positions.FOLD_SLICE)
 
 
 @pytest.mark.parametrize("folded", [False, True])

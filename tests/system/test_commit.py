@@ -99,7 +99,7 @@ def test_a_failure_that_is_healed_at_once_is_forgotten_for_good(box, line, until
     live.stop()
     assert box.query("SELECT session_file FROM session_failures") == []
     again = box.live(Numbers)
-    assert [lane.failed() for lane in again.engine.lanes] == [[]]
+    assert [lane.failures() for lane in again.engine.lanes] == [[]]
 
 
 def _cut(content):

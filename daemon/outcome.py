@@ -1,0 +1,162 @@
+"""How runs of a lane end: each has one outcome, which is written, told, and decides when the session is run again.
+
+Called by the lane's workers, by the writer once it has committed, and by whoever gives a run up.
+"""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from daemon.commit import Commit
+from daemon.config import Settings
+from daemon.cursor import Signature
+from daemon.errors import (
+    SessionBusyError,
+    SessionError,
+    SessionGoneError,
+    SessionRefusedError,
+    StoreError,
+    describe,
+    printable,
+)
+from daemon.events import Events
+from daemon.lane import Lane
+from daemon.look import Look
+from daemon.pending import Taken
+from daemon.run import ProcessorFailedError, content_of
+from daemon.store import cannot_write, is_conflict
+from daemon.writer import FailureNote, Writer
+
+BUSY_SECONDS = 0.2
+"""Wait for whoever is busy with the same file under its other name, or with the same rows."""
+
+REREAD_SECONDS = 10.0
+"""Wait after a file could not be read for a reason that may pass."""
+
+NO_OUTCOME = (SessionBusyError, SessionError, ProcessorFailedError, duckdb.Error)
+"""What ends a run without anything to commit; see :meth:`Outcomes.none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a run is about, once the file was looked at."""
+
+    content: str
+    signature: Signature
+
+
+class Outcomes:
+    """The outcomes of one lane's runs. Holds nothing; may be called by any thread."""
+
+    def __init__(self, lane: Lane, writer: Writer, events: Events, settings: Settings) -> None:
+        self._lane = lane
+        self._name = lane.spec.name
+        self._writer = writer
+        self._events = events
+        self._settle_seconds = settings.settle_seconds
+
+    def submit(self, taken: Taken, look: Look, commit: Commit) -> None:
+        """Hand a run over to the writer, who tells :meth:`committed`; may wait for it.
+
+        Raises:
+            StoreError: the writer has stopped.
+
+        """
+        look = replace(look, data=b"")  # it would be kept in memory until the commit
+        commit = replace(commit, heals=self._lane.failure(taken.key) is not None)
+        self._writer.submit(
+            commit,
+            lambda error: self.committed(taken, look, commit, error),
+            urgent=taken.since is not None or look.more,
+        )
+
+    def own_commit(self, taken: Taken, look: Look, commit: Commit) -> None:
+        """A whole-session processor's run, committed through its own connection."""
+        self._writer.log_has_grown()
+        self.committed(taken, look, commit)
+
+    def committed(self, taken: Taken, look: Look, commit: Commit, error: BaseException | None = None) -> None:
+        """The run is durable, or could not be written through its own fault."""
+        if error is not None:
+            self.fail(taken, About(content_of(self._lane.spec, look), look.signature), describe(error))
+            return
+        self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
+        self._events.processed(
+            self._name,
+            printable(taken.key),
+            complete=not look.more,
+            lines=commit.lines,
+            malformed=commit.malformed,
+            items=commit.items,
+            size=look.offset - look.start,
+            seconds=0.0 if taken.since is None else self._lane.clock() - taken.since,
+        )
+        if look.more:
+            self._lane.done(taken.key, None, more=True)
+        else:
+            self.settled(taken, look)
+
+    def settled(self, taken: Taken, look: Look) -> None:
+        """The session is processed as it looks; a file that may change unseen gets one more look later."""
+        recheck = self._lane.clock() + self._settle_seconds if look.recheck else None
+        self._lane.done(taken.key, look.signature, recheck=recheck)
+
+    def refrain(self, taken: Taken, look: Look, retry_at: float) -> None:
+        """The very content has failed before, and its next attempt is not due yet, or never."""
+        if math.isinf(retry_at):
+            self._lane.done(taken.key, look.signature)
+        else:
+            self._lane.done(taken.key, None, again=retry_at)
+
+    def none(self, taken: Taken, about: About | None, error: Exception) -> None:
+        """The run ended with one of :data:`NO_OUTCOME`; ``about`` is None if the file was not even looked at."""
+        cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
+        if isinstance(error, SessionBusyError) or is_conflict(cause):
+            self._lane.done(taken.key, None, again=self._lane.clock() + BUSY_SECONDS)
+        elif isinstance(error, SessionGoneError):
+            self._gone(taken.key)
+        elif isinstance(error, SessionRefusedError):
+            self._refused(taken.key, error.reason)
+        elif isinstance(error, SessionError) or (isinstance(error, duckdb.Error) and cannot_write(error)):
+            # Nobody's fault, so no attempt is counted.
+            self._events.look_failed(self._name, printable(taken.key), error=describe(error))
+            self._lane.done(taken.key, None, again=self._lane.clock() + REREAD_SECONDS)
+        else:
+            self.fail(taken, about, describe(cause))
+
+    def _gone(self, key: str) -> None:
+        """There is no such file any more. Its rows stay."""
+        self._lane.transcripts.forget(key)
+        if self._lane.gone(key):
+            with suppress(StoreError):
+                self._writer.submit(FailureNote(self._name, key, None), urgent=True)
+
+    def _refused(self, key: str, reason: str) -> None:
+        """Leave it alone until it looks different, as a change of its mode would make it."""
+        seen = self._lane.transcripts.signature(key)
+        if seen is None or self._lane.needs_look(key, seen):
+            self._events.refused(printable(key), reason)
+        self._lane.done(key, seen)
+
+    def fail(self, taken: Taken, about: About | None, error: str) -> None:
+        """Count an attempt."""
+        content, signature = (about.content, about.signature) if about else ("", None)
+        failure, retry_at = self._lane.failed(taken.key, content, signature, error)
+        shown, attempts = printable(taken.key), failure.attempts
+        if failure.quarantined:
+            self._events.quarantined(self._name, shown, attempts=attempts, error=error)
+        else:
+            wait = retry_at - self._lane.clock()
+            self._events.run_failed(self._name, shown, attempt=attempts, retry_in=wait, error=error)
+
+        def written(_error: BaseException | None) -> None:
+            # Only now may the next run begin: if it heals the failure, the note must not come after that.
+            if failure.quarantined:
+                self._lane.done(taken.key, signature)
+            else:
+                self._lane.done(taken.key, None, again=retry_at)
+
+        with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
+            self._writer.submit(FailureNote(self._name, taken.key, failure), written, urgent=True)

@@ -1,0 +1,67 @@
+"""What one processor knows of its sessions without asking the database."""
+
+from collections.abc import Mapping
+
+import duckdb
+
+from daemon import positions
+from daemon.cursor import Cursor, Signature
+from daemon.cursor_cache import CursorCache
+from daemon.failures import Failure
+
+
+class Sessions:
+    """The sessions of one lane. Not locked: changed only under the lane's condition; two look-ups take none.
+
+    ``recorded`` holds the file hash of sessions that another tool has processed and this processor has not.
+    """
+
+    def __init__(self) -> None:
+        self.recorded: dict[str, str] = {}
+        # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
+        self._current: dict[str, int] = {}
+        self._cursors = CursorCache()
+
+    def load(
+        self, conn: duckdb.DuckDBPyConnection, processor: str, version: int, failures: Mapping[str, Failure]
+    ) -> None:
+        """Take the state from the database; what is in quarantine is left alone until it looks different."""
+        known = positions.load(conn, processor, version)
+        self._current, self.recorded = known.current, known.foreign
+        for key, failure in failures.items():
+            if failure.quarantined and failure.signature and failure.content.startswith(f"{version}:"):
+                self._current[key] = hash(failure.signature)
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def needs(self, key: str, signature_hash: int) -> bool:
+        """Whether a session that looks so needs a look."""
+        return self._current.get(key) != signature_hash
+
+    def knows(self, key: str) -> bool:
+        """Whether the session was seen before."""
+        return key in self._current or key in self.recorded
+
+    def was_run(self, key: str) -> bool:
+        """Whether the processor may have a cursor for it."""
+        return key in self._current
+
+    def cursor(self, key: str) -> Cursor | None:
+        """Its cursor, if it is at hand."""
+        return self._cursors.get(key)
+
+    def committed(self, key: str, cursor: Cursor, moved_from: str | None) -> None:
+        """The session has this cursor now; another may be known no more, because it goes by this name now."""
+        self._cursors.put(key, cursor)
+        self.recorded.pop(key, None)
+        if moved_from is not None:
+            self._current.pop(moved_from, None)
+            self._cursors.drop(moved_from)
+
+    def looked_at(self, key: str, current: Signature | None) -> None:
+        """The session needs no look while it looks so; None: it needs one."""
+        if current is not None:
+            self._current[key] = hash(current)
+        else:
+            self._current.setdefault(key, 0)
