@@ -172,6 +172,10 @@ class Events:
         """The file could not be read for a reason that may pass."""
         self._tell("warning", "look_failed", processor=processor, session_file=session, error=error)
 
+    def busy(self, processor: str, session: str) -> None:
+        """Another run has to end first, on the same file under its other name or on the same rows."""
+        self._tell("debug", "busy", processor=processor, session_file=session)
+
     def abandoned(self, processor: str, session: str, *, seconds: float) -> None:
         """A run is over its budget; whatever it returns later is dropped."""
         self._tell("error", "abandoned", processor=processor, session_file=session, duration_ms=round(seconds * 1000))

@@ -114,6 +114,7 @@ class Outcomes:
         """The run ended with one of :data:`NO_OUTCOME`; ``about`` is None if the file was not even looked at."""
         cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
         if isinstance(error, SessionBusyError) or is_conflict(cause):
+            self._events.busy(self._name, printable(taken.key))
             self._lane.done(taken.key, None, again=self._lane.clock() + BUSY_SECONDS)
         elif isinstance(error, SessionGoneError):
             self._gone(taken.key)

@@ -142,9 +142,7 @@ def test_one_per_session_shows_the_latest_whether_it_is_settled_or_in_the_log(co
     assert shown(conn, table) == [("alice/s.jsonl", 30), ("alice/t.jsonl", 5)]
 
 
-ACTIONS = st.lists(
-    st.tuples(st.sampled_from(["s", "t", "fold"]), st.integers(1, 9)) | st.just("delete"), max_size=12
-)
+ACTIONS = st.lists(st.tuples(st.sampled_from(["s", "t", "fold"]), st.integers(1, 9)) | st.just("delete"), max_size=12)
 
 
 @given(ACTIONS)

@@ -1,0 +1,171 @@
+"""Runs that end the process, and runs that a stop finds under way: who is blamed, and who is not."""
+
+import threading
+
+from daemon import SessionProcessorStateRepository, open_database, run_processor
+from daemon.transcript import Transcripts
+from processors import ProcessorResult, Table
+
+# The first run of each innocent session waits until the poison has been begun, and the poison until all the innocent
+# have been, so that all are in flight when it kills the process. From then on the innocent take their time.
+KILLER = """
+import os, pathlib, time
+from processors import ProcessorResult, Table
+
+HERE = pathlib.Path(__file__).parent
+
+class P:
+    name = "killer"
+    tables = (Table("killer", {"lines": "BIGINT"}),)
+
+    def process(self, batch):
+        poison = b"poison" in batch.data
+        begun = HERE / f"begun-{os.getpid()}-{poison and 'poison' or batch.username}"
+        begun.touch()
+        others = ["bob", "carol"] if poison else ["poison"]
+        until = time.monotonic() + 1
+        while not all((HERE / f"begun-{os.getpid()}-{name}").exists() for name in others):
+            if (HERE / "crashed").exists() and time.monotonic() > until:
+                break
+            time.sleep(0.01)
+        if poison:
+            (HERE / "crashed").touch()
+            os._exit(9)
+        return ProcessorResult(rows={"killer": [(len(batch.lines),)]})
+"""
+
+HANGS = """
+import time
+from processors import ProcessorResult
+
+class P:
+    name = "hangs"
+    tables = ()
+
+    def process(self, batch):
+        (__import__("pathlib").Path(__file__).parent / "begun").touch()
+        time.sleep(600)
+"""
+
+
+class Numbers:
+    """One row per line; fails on the word poison."""
+
+    name = "numbers"
+    tables = (Table("numbers", {"length": "BIGINT"}),)
+    poison = b"poison"
+
+    def process(self, batch):
+        if self.poison in batch.data:
+            raise ValueError
+        return ProcessorResult(rows={"numbers": [(len(each),) for each in batch.lines]})
+
+
+def test_only_the_run_that_kills_the_process_is_quarantined(box, line):
+    box.plugin("killer", KILLER)
+    box.append("alice/a.jsonl", line(1, "poison"))
+    box.append("bob/b.jsonl", line(2))
+    box.append("carol/c.jsonl", line(3))
+    for attempt in range(4):
+        daemon = box.child(processors='["killer"]', workers=3, max_attempts=3)
+        daemon.wait("ready", seconds=60)
+        if attempt < 3:
+            assert daemon.ended(60) == 9
+    daemon.wait_quiet()
+    daemon.stop()
+    found = box.query("SELECT session_file, attempts, quarantined FROM session_failures")
+    assert found == [("alice/a.jsonl", 3, True)]
+    assert box.query("SELECT session_file, lines FROM killer ORDER BY ALL") == [
+        ("bob/b.jsonl", 1),
+        ("carol/c.jsonl", 1),
+    ]
+
+
+def test_a_run_that_a_stop_gives_up_is_not_blamed_for_the_end_of_the_process(box, line, until):
+    box.plugin("hangs", HANGS)
+    box.append("alice/a.jsonl", line(1))
+    daemon = box.daemon(processors='["hangs"]', stop_seconds=0.2)
+    until((box.folder / "plugins" / "begun").exists)
+    assert daemon.stop() == 0
+    again = box.daemon(processors='["hangs"]', stop_seconds=0.2)
+    assert again.of("interrupted") == []
+    again.stop()
+
+
+def test_a_file_of_which_only_a_part_is_processed_has_no_state_row(tmp_path, line, monkeypatch):
+    root = tmp_path / "root"
+    (root / "alice").mkdir(parents=True)
+    path = root / "alice/a.jsonl"
+    path.write_bytes(b"".join([*(line(number, "x" * 300) for number in range(100)), line(100, "poison")]))
+    monkeypatch.setattr(
+        Transcripts.__init__, "__kwdefaults__", Transcripts.__init__.__kwdefaults__ | {"chunk_bytes": 4096}
+    )
+    processor = Numbers()
+    with open_database(tmp_path / "x.duckdb") as conn:
+        for _ in range(2):
+            counts = run_processor(conn, processor, root)
+            assert (counts["scanned"], counts["processed"], counts["errors"]) == (1, 0, 1)
+            assert conn.execute("SELECT * FROM session_processor_state").fetchall() == []
+            assert SessionProcessorStateRepository(conn).scan_unprocessed_for("numbers", root) == [("alice", path)]
+            assert conn.execute("SELECT processor_name, username FROM session_positions").fetchall() == [
+                ("numbers", "alice")
+            ]
+        processor.poison = b"no such thing"
+        assert run_processor(conn, processor, root)["processed"] == 1
+        assert conn.execute("SELECT count(*) FROM numbers").fetchall() == [(101,)]
+        assert len(conn.execute("SELECT * FROM session_processor_state").fetchall()) == 1
+
+
+def test_a_state_row_goes_while_more_than_a_part_of_its_file_is_yet_to_be_processed_again(
+    tmp_path, line, monkeypatch
+):
+    root = tmp_path / "root"
+    (root / "alice").mkdir(parents=True)
+    path = root / "alice/a.jsonl"
+    path.write_bytes(line(0))
+    monkeypatch.setattr(
+        Transcripts.__init__, "__kwdefaults__", Transcripts.__init__.__kwdefaults__ | {"chunk_bytes": 4096}
+    )
+    with open_database(tmp_path / "x.duckdb") as conn:
+        processor = Numbers()
+        run_processor(conn, processor, root)
+        path.write_bytes(b"".join([*(line(number, "x" * 300) for number in range(1, 100)), line(100, "poison")]))
+        assert run_processor(conn, processor, root)["errors"] == 1
+        assert conn.execute("SELECT * FROM session_processor_state").fetchall() == []
+        processor.poison = b"no such thing"
+        run_processor(conn, processor, root)
+        assert conn.execute("SELECT count(*) FROM numbers").fetchall() == [(100,)]
+
+
+class Adds:
+    """A whole-session processor that counts in a row that it shares with another."""
+
+    def __init__(self, name, during=lambda: None):
+        self.name, self.during = name, during
+
+    def process_session(self, session_path, username, session_key, conn):
+        conn.execute("UPDATE shared SET sessions = sessions + 1")
+        self.during()
+        return ProcessorResult(1)
+
+
+def test_a_conflict_between_processors_is_nobodys_failure(box, line, until):
+    with open_database(box.db) as conn:
+        conn.execute("CREATE TABLE shared AS SELECT 0 AS sessions")
+    go, begun = threading.Event(), threading.Event()
+
+    def during():
+        begun.set()
+        go.wait(60)
+
+    live = box.live(Adds("first", during), Adds("second", lambda: None), max_attempts=1)
+    try:
+        box.append("alice/a.jsonl", line(1))
+        assert begun.wait(30)
+        box.append("bob/b.jsonl", line(1))
+        live.wait("busy", processor="second")
+    finally:
+        go.set()
+    until(lambda: live.query("SELECT sessions FROM shared"), [(4,)])
+    live.wait_idle()
+    assert live.of("run_failed") == live.of("quarantined") == []
