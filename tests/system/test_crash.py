@@ -6,8 +6,8 @@ from daemon import SessionProcessorStateRepository, open_database, run_processor
 from daemon.transcript import Transcripts
 from processors import ProcessorResult, Table
 
-# The first run of each innocent session waits until the poison has been begun, and the poison until all the innocent
-# have been, so that all are in flight when it kills the process. From then on the innocent take their time.
+# The poison kills the process as soon as the innocent are under way too, who take their time. Whoever runs alone does not
+# wait for the others for ever.
 KILLER = """
 import os, pathlib, time
 from processors import ProcessorResult, Table
@@ -22,10 +22,9 @@ class P:
         poison = b"poison" in batch.data
         begun = HERE / f"begun-{os.getpid()}-{poison and 'poison' or batch.username}"
         begun.touch()
-        others = ["bob", "carol"] if poison else ["poison"]
         until = time.monotonic() + 1
-        while not all((HERE / f"begun-{os.getpid()}-{name}").exists() for name in others):
-            if (HERE / "crashed").exists() and time.monotonic() > until:
+        while not (HERE / "crashed").exists() or time.monotonic() < until:
+            if poison and all((HERE / f"begun-{os.getpid()}-{name}").exists() for name in ("bob", "carol")):
                 break
             time.sleep(0.01)
         if poison:
