@@ -5,10 +5,9 @@ Data goes to standard output (with ``--json``, nothing else does); logs, progres
 """
 
 import json
-import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,6 @@ from typing import Annotated, Any
 import duckdb
 import typer
 from rich.console import Console
-from rich.table import Table as Grid
 
 from daemon.config import Settings, load
 from daemon.demo import run_demo
@@ -25,6 +23,7 @@ from daemon.events import Events
 from daemon.failures import requeue as requeue_failures
 from daemon.journal import listener
 from daemon.once import scan_once
+from daemon.output import discard_output, leave, show
 from daemon.positions import invalidate
 from daemon.service import Service
 from daemon.store import open_database, transaction
@@ -72,23 +71,23 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         # Whoever read the output has had enough; without this, Python would complain about it once more.
-        _discard_output()
+        discard_output()
         sys.exit(1)
     finally:
         try:
             sys.stdout.flush()
         except BrokenPipeError:
-            _discard_output()
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
 
 
 def _settings(root: Path | None, option: Path | None, db: Path | None, config: Path | None, **more: Any) -> Settings:
+    _check_roots(root, option)
+    return load({"root": root or option, "db": db} | more, config)[0]
+
+
+def _check_roots(root: Path | None, option: Path | None) -> None:
     if root is not None and option is not None and root != option:
         raise ConfigError(f"two roots: {printable(root)} and {printable(option)}", "give one of them")
-    return load({"root": root or option, "db": db} | more, config)[0]
 
 
 def _chosen(settings: Settings, events: Events) -> list[Registered]:
@@ -126,12 +125,7 @@ def run(
     threading.excepthook = lambda died: events.part_failed(
         died.thread.name if died.thread else "thread", describe(died.exc_value) if died.exc_value else "unknown"
     )
-    code = service.run()
-    if not service.clean:
-        # Some thread still hangs in a processor; the interpreter would wait for it, or trip over it.
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    leave(service.run(), clean=service.clean)
 
 
 @app.command()
@@ -150,29 +144,35 @@ def scan(
     settings = _settings(root, root_option, db, config, processors=processor or None)
     log = listener("warning", as_json=json_output)
     outcome = scan_once(settings, _chosen(settings, Events(log)), log, progress=not json_output)
+    clean = outcome.pop("clean")
     rows = [list(row.values()) for row in outcome["processors"]]
-    _show(outcome, json_output, ["processor", "sessions", "lines", "malformed", "items", "failed"], rows)
+    show(outcome, json_output, ["processor", "sessions", "lines", "malformed", "items", "failed"], rows)
     if not json_output:
         Console(stderr=True).print(
             f"{outcome['files']:,} session files, {outcome['bytes'] / 1e6:,.1f} MB, in {outcome['seconds']:.1f} s"
         )
     for failure in outcome["failed"]:
         print(f"sessiond: {failure['session_file']}: {failure['error']}", file=sys.stderr)  # noqa: T201
-    sys.exit(1 if outcome["failed"] or outcome["unusable"] else 0)
+    leave(1 if outcome["failed"] or outcome["unusable"] else 0, clean=clean)
 
 
 @app.command()
 def demo(
+    root: Root = None,
     seconds: Annotated[float, typer.Option(help="How long it runs.", min=2, max=600)] = 12,
+    root_option: RootOption = None,
+    db: Db = None,
+    config: Config = None,
     json_output: Json = False,
 ) -> None:
     """See it work: made-up sessions are written live to a temporary folder, and rows arrive.
 
-    Leaves nothing behind.
+    Leaves nothing behind, unless you name a new place for the sessions (ROOT) or the rows (--db) to stay.
     """
-    outcome = run_demo(seconds, live=not json_output)
+    _check_roots(root, root_option)
+    outcome = run_demo(seconds, live=not json_output, root=root or root_option, db=db, config=config)
     if json_output:
-        _show(outcome, json_output, [], [])
+        show(outcome, json_output, [], [])
 
 
 @app.command()
@@ -201,7 +201,7 @@ def processors(
         [*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source]
         for row, spec in zip(rows, found, strict=True)
     ]
-    _show(
+    show(
         {"processors": rows, "errors": [str(error) for error in errors]},
         json_output,
         list(rows[0]) if rows else [],
@@ -269,8 +269,7 @@ def check_config(
     Flags go before the environment (SESSIOND_<NAME>, and SESSION_DATA_DIR for the root), before the file
     (--config, SESSIOND_CONFIG, /etc/sessiond/config.toml or ~/.config/sessiond/config.toml), before defaults.
     """
-    if root is not None and root_option is not None and root != root_option:
-        raise ConfigError("two roots", "give one of them")
+    _check_roots(root, root_option)
     settings, sources = load({"root": root or root_option, "db": db}, config)
     values = settings.model_dump(mode="json")
     rows = [
@@ -278,7 +277,7 @@ def check_config(
         for name, value in values.items()
     ]
     data = {name: {"value": value, "source": sources[name]} for name, value in values.items()}
-    _show(data, json_output, ["setting", "value", "from", "what it is"], rows)
+    show(data, json_output, ["setting", "value", "from", "what it is"], rows)
 
 
 def _change_state(
@@ -288,23 +287,8 @@ def _change_state(
         done = work(conn)
     rows = [[name, printable(key)] for name, key in sorted(done)]
     data = [{"processor": name, "session_file": key} for name, key in sorted(done)]
-    _show(data, json_output, ["processor", "session"], rows)
+    show(data, json_output, ["processor", "session"], rows)
     return done
-
-
-def _show(data: Any, json_output: bool, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Data as JSON, or as a table on a terminal and tab-separated lines elsewhere."""
-    if json_output:
-        print(json.dumps(data, indent=2))  # noqa: T201
-        return
-    if not sys.stdout.isatty():
-        for row in [columns, *rows]:
-            print("\t".join(printable(value) for value in row))  # noqa: T201
-        return
-    grid = Grid(*columns)
-    for row in rows:
-        grid.add_row(*(f"{value:,}" if isinstance(value, int) else printable(value) for value in row))
-    Console().print(grid, markup=False)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What is remembered of a session file: how it looked, and how far it was processed."""
 
 import enum
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -74,11 +75,14 @@ def compute_file_hash(path: str | os.PathLike[str]) -> str:
     """The hash of a file's content, with the algorithm's name: ``blake3:<64 hex digits>``.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is no regular file.
 
     """
     hasher = blake3()
-    with Path(path).open("rb") as file:
+    # A FIFO would block without the flag, and give nothing with it.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         while block := file.read(1 << 20):
             hasher.update(block)
     return named_hash(hasher)

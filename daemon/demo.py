@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table as Grid
 
-from daemon.config import Settings
+from daemon.config import load
+from daemon.errors import ConfigError, printable
 from daemon.events import Counters, Events
 from daemon.service import Service
 from processors.registry import register
@@ -32,17 +33,32 @@ _NEWEST = """
     SELECT username, event_type, tool_name, is_error FROM usage_events ORDER BY extracted_at DESC LIMIT 8"""
 
 
-def run_demo(seconds: float, *, live: bool) -> dict[str, Any]:
-    """Run a daemon on a temporary root for some seconds; ``live``: show what arrives on the terminal.
+def run_demo(
+    seconds: float, *, live: bool, root: Path | None = None, db: Path | None = None, config: Path | None = None
+) -> dict[str, Any]:
+    """Run a daemon on made-up sessions for some seconds.
+
+    Args:
+        seconds: how long.
+        live: show what arrives on the terminal.
+        root, db: where the sessions and the rows go, to stay there; None: to a temporary place.
+        config: a file with settings.
 
     Returns:
         ``lines_written``, ``lines_counted`` and the other totals of the summaries.
 
+    Raises:
+        ConfigError: ``root`` or ``db`` holds something already.
+
     """
+    for path in (root, db):
+        if path is not None and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise ConfigError(f"{printable(path)} holds something already", "the demo writes to a new place only")
     with tempfile.TemporaryDirectory(prefix="sessiond-demo-") as folder:
-        root = Path(folder) / "user_sessions"
-        root.mkdir()
-        settings = Settings(root=root, db=Path(folder) / "demo.duckdb", debounce_ms=100, settle_seconds=3)
+        places = {"root": root or Path(folder) / "user_sessions", "db": db or Path(folder) / "demo.duckdb"}
+        settings = load(places, config)[0]
+        root = settings.root
+        root.mkdir(parents=True, exist_ok=True)
         counters = Counters()
         service = Service(settings, [register(UsageProcessor)], Events(counters))
         conn = service.engine.connect()

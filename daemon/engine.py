@@ -23,7 +23,7 @@ from daemon.inflight import Notes
 from daemon.lane import Lane
 from daemon.outcome import Outcomes
 from daemon.store import open_database, sibling, store_errors, transaction
-from daemon.tables import ResultTable
+from daemon.tables import ResultTable, make_tables, stored_as
 from daemon.transcript import Transcripts
 from daemon.worker import Workers
 from daemon.writer import Writer
@@ -99,9 +99,11 @@ class Engine:
 
     def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
         tables: dict[str, dict[str, ResultTable]] = {}
+        taken: set[str] = set()
         for spec in processors:
             try:
-                tables[spec.name] = {table.name: ResultTable(self._conn, table) for table in spec.tables}
+                tables[spec.name] = make_tables(self._conn, spec.tables, taken)
+                taken.update(*map(stored_as, spec.tables))
             except ContractError as error:
                 self.events.processor_unusable(f"{spec.name}: {error}")
         return tables
@@ -184,6 +186,10 @@ class Engine:
     def drained(self) -> bool:
         """Whether everything that was behind had its turn, failed or not."""
         return all(lane.drained() or workers.paused for lane, workers in zip(self.lanes, self._workers, strict=True))
+
+    def paused(self) -> list[str]:
+        """The processors that are not run any more, because too many of their runs hang."""
+        return [workers.processor for workers in self._workers if workers.paused]
 
     def stuck(self, seconds: float) -> str | None:
         """The part that has made no progress for so long, or that is dead; None if all is well."""

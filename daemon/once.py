@@ -41,7 +41,7 @@ def scan_once(
     Returns:
         ``files``, ``bytes``, ``seconds``; ``processors``: a list of ``processor``, ``sessions``, ``lines``,
         ``malformed``, ``items``, ``failed``; ``unusable``: names of processors that could not run;
-        ``failed``: a list of ``processor``, ``session_file``, ``error``.
+        ``failed``: a list of ``processor``, ``session_file``, ``error``; ``clean``: no thread hangs in a processor.
 
     Raises:
         RootMissingError: there is no root, or it cannot be read.
@@ -78,7 +78,7 @@ def scan_once(
             for failure in lane.failures()
         ]
     finally:
-        engine.close(settings.stop_seconds)
+        clean = engine.close(settings.stop_seconds)
     per_processor = [
         {
             "processor": lane.spec.name,
@@ -96,6 +96,7 @@ def scan_once(
         "seconds": time.monotonic() - started,
         "processors": per_processor,
         "failed": failed,
+        "clean": clean,
         "unusable": [spec.name for spec in processors if spec.name not in {lane.spec.name for lane in engine.lanes}],
     }
 

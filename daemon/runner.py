@@ -17,7 +17,7 @@ from daemon.look import Look
 from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
 from daemon.scan import scan
 from daemon.store import migrate, transaction
-from daemon.tables import ResultTable
+from daemon.tables import make_tables
 from daemon.transcript import Transcripts
 from processors.registry import Registered, register
 
@@ -71,7 +71,7 @@ class _Run:
     def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, root: Path) -> None:
         self._conn = conn
         self._spec = spec
-        self._tables = {table.name: ResultTable(conn, table) for table in spec.tables}
+        self._tables = make_tables(conn, spec.tables)
         self._transcripts = Transcripts(root)
         self._origins: Mapping[str, Sequence[str]] = {}
         self.counts = _Counts(spec.name)

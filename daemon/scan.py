@@ -96,6 +96,9 @@ class _Walk:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 return
+            except OSError:
+                self._refused(key, "unreadable")
+                return
             # As a plain tuple: its hash is that of the signature, which is only made where it is needed.
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             totals = self.totals

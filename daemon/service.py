@@ -180,7 +180,8 @@ class Service:
         total = {name: sum(count[name] for count in counts) for name in ("backlog", "quarantined")}
         lag = max((lane.lag() for lane in self.engine.lanes), default=0.0)
         root = "" if Path(self._settings.root).is_dir() else f"waiting for {printable(self._settings.root)}; "
-        return f"STATUS={root}lag {lag:.1f} s, backlog {total['backlog']}, quarantine {total['quarantined']}"
+        paused = "".join(f"{name} is paused; " for name in self.engine.paused())
+        return f"STATUS={root}{paused}lag {lag:.1f} s, backlog {total['backlog']}, quarantine {total['quarantined']}"
 
     def _do_reload(self) -> None:
         reloading()

@@ -82,6 +82,10 @@ CREATE OR REPLACE VIEW session_positions AS
 """
 
 
+OWN_TABLES = frozenset(re.findall(r"(?:TABLE IF NOT EXISTS|VIEW) (\w+)", _SCHEMA))
+"""Names that no processor's table may have."""
+
+
 def open_database(
     path: str | os.PathLike[str], *, memory_limit: str = "", threads: int = 0
 ) -> duckdb.DuckDBPyConnection:
@@ -151,7 +155,8 @@ def migrate(conn: duckdb.DuckDBPyConnection) -> None:
         if _has_table(conn, "session_extraction_state"):
             conn.execute("""
                 INSERT INTO session_processor_state
-                SELECT 'verification', session_file, username, processed_at, items_extracted, file_hash
+                SELECT 'verification', session_file, coalesce(username, split_part(session_file, '/', 1)),
+                    processed_at, items_extracted, file_hash
                 FROM session_extraction_state
                 ON CONFLICT DO NOTHING""")
             conn.execute("DROP TABLE session_extraction_state")

@@ -7,7 +7,7 @@ A table of the kind ``append`` is one table. A table ``t`` of the kind ``one_per
 ``t_settled``, a log ``t_log`` to which each commit appends, and a view ``t`` that shows the latest of both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
-from daemon.store import scalar
+from daemon.store import OWN_TABLES, scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
 Row = tuple[object, ...]
@@ -24,6 +24,34 @@ Updates = tuple[tuple[str, ...], list[Row]]
 """Names of columns, and rows of just these."""
 
 _NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+def make_tables(
+    conn: duckdb.DuckDBPyConnection, declared: Sequence[Table], taken: Iterable[str] = ()
+) -> dict[str, "ResultTable"]:
+    """A processor's tables by name, created where they are missing.
+
+    Args:
+        conn: where.
+        declared: by the processor.
+        taken: names of tables that other processors have.
+
+    Raises:
+        ContractError: one cannot be created as it is declared.
+
+    """
+    names = {*OWN_TABLES, *taken}
+    for table in declared:
+        mine = stored_as(table)
+        if clash := names & mine:
+            raise ContractError(f"table {table.name}: the name {min(clash)} is taken", "give it another name")
+        names |= mine
+    return {table.name: ResultTable(conn, table) for table in declared}
+
+
+def stored_as(table: Table) -> set[str]:
+    """The names that a table takes in the database."""
+    return {table.name} if table.kind == "append" else {table.name, f"{table.name}_log", f"{table.name}_settled"}
 
 
 class ResultTable:

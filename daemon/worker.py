@@ -83,6 +83,7 @@ class Workers:
         self._slots = 0
         self._hanging = 0
         self._told_odd = False  # the one worker's own
+        self.processor = lane.spec.name
         self.paused = False
 
     def start(self) -> None:

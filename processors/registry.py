@@ -48,8 +48,9 @@ def register(processor: object, source: str = "given directly") -> Registered:
             processor = processor()
         except Exception as error:
             raise ProcessorError(f"{source}: cannot be created: {type(error).__name__}") from error
-    incremental = callable(getattr(processor, "process", None))
-    if not incremental and not callable(getattr(processor, "process_session", None)):
+    # A whole-session processor may have a helper called process.
+    incremental = not callable(getattr(processor, "process_session", None))
+    if incremental and not callable(getattr(processor, "process", None)):
         raise ProcessorError(f"{source}: has neither a method process(batch) nor process_session(…)")
     form: Any = IncrementalProcessor if incremental else SessionProcessor
 

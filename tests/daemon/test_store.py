@@ -1,5 +1,6 @@
 """The database: made, migrated, refused, and explained in one line where it cannot be used."""
 
+import os
 import subprocess
 import sys
 from datetime import datetime
@@ -7,7 +8,7 @@ from datetime import datetime
 import duckdb
 import pytest
 
-from daemon import migrate, open_database
+from daemon import compute_file_hash, migrate, open_database
 from daemon.errors import StoreError, StoreLockedError
 from daemon.store import SCHEMA_VERSION, transaction
 
@@ -211,3 +212,17 @@ def test_a_database_can_be_opened_once_the_other_process_is_gone(lock):
     holder.kill()
     holder.wait(30)
     open_database(path).close()
+
+
+def test_rows_of_the_older_table_without_a_username_are_taken_over():
+    with duckdb.connect() as conn:
+        conn.execute(OLDER.replace("username VARCHAR NOT NULL", "username VARCHAR").replace("'b',", "NULL,"))
+        migrate(conn)
+        assert_migrated(conn)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_a_hash_of_what_is_no_file_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(OSError, match="not a regular file"):
+        compute_file_hash(tmp_path / "x")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from daemon import open_database
 from daemon.errors import ContractError
 from daemon.store import transaction
-from daemon.tables import ResultTable
+from daemon.tables import ResultTable, make_tables
 from processors import Table
 
 EVENTS = Table("events", {"n": "BIGINT", "at": "TIMESTAMP", "text": "VARCHAR"}, key=("n",))
@@ -201,3 +201,17 @@ def test_a_table_that_is_there_already_is_used_as_it_is(conn, kind):
     declared = Table("again", {"n": "BIGINT", "list": "VARCHAR[]", "price": "DECIMAL(9,2)"}, kind=kind)
     add(conn, ResultTable(conn, declared), [{"n": 1, "list": ["a"]}])
     assert shown(conn, ResultTable(conn, declared), "n, list") == [("alice/s.jsonl", 1, ["a"])]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Table("session_failures", {"n": "BIGINT"}), None),
+        (Table("session_positions", {"n": "BIGINT"}, kind="one_per_session"), None),
+        (Table("x", {"n": "BIGINT"}, kind="one_per_session"), Table("x_log", {"n": "BIGINT"})),
+        (Table("x", {"n": "BIGINT"}), Table("x", {"m": "BIGINT"})),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(conn, first, second):
+    with pytest.raises(ContractError, match="is taken"):
+        make_tables(conn, [first, *([second] if second else [])])

@@ -135,3 +135,16 @@ def test_the_usage_processor_is_registered():
 def test_tables_are_part_of_the_description():
     table = Table("t", {"n": "INTEGER"})
     assert register(type("T", (Fold,), {"tables": [table]})()).tables == (table,)
+
+
+def test_a_whole_session_processor_may_have_a_helper_called_process():
+    class Both:
+        name = "both"
+
+        def process(self, text):
+            return text
+
+        def process_session(self, session_path, username, session_key, conn):
+            return ProcessorResult()
+
+    assert not register(Both).incremental

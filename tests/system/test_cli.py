@@ -264,3 +264,17 @@ def test_output_into_a_closed_pipe_is_no_error_message(box):
         subprocess.run(command, env=box.env(), cwd=box.folder, stdout=closed, stderr=errors, check=False)
         errors.seek(0)
         assert errors.read() == b""
+
+
+def test_the_demo_writes_to_new_places_and_leaves_what_it_made_there(box):
+    root, db = box.folder / "new" / "root", box.folder / "new" / "demo.duckdb"
+    result = box.sessiond("demo", root, "--db", db, "--seconds", 2, "--json")
+    assert result.returncode == 0, result.stderr
+    counted = json.loads(result.stdout)["lines_counted"]
+    assert sum(len(path.read_bytes().splitlines()) for path in root.rglob("*.jsonl")) == counted
+    assert box.query("SELECT sum(lines) FROM usage_session_summary", db=db) == [(counted,)]
+    for arguments in ([root], ["--root", root], ["--db", db]):
+        again = box.sessiond("demo", *arguments)
+        assert again.returncode == 2
+        assert again.stderr.count("\n") == 1
+        assert "holds something already" in again.stderr

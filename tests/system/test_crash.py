@@ -6,8 +6,8 @@ from daemon import SessionProcessorStateRepository, open_database, run_processor
 from daemon.transcript import Transcripts
 from processors import ProcessorResult, Table
 
-# The poison kills the process as soon as the innocent are under way too, who take their time. Whoever runs alone does not
-# wait for the others for ever.
+# The poison kills the process as soon as the innocent are under way too, who take their time. Whoever runs alone does
+# not wait for the others for ever.
 KILLER = """
 import os, pathlib, time
 from processors import ProcessorResult, Table
