@@ -89,17 +89,13 @@ class Lane:
 
     # What a worker asks for
 
-    def take(self) -> Taken | None:
+    def take(self, *, backlog: bool) -> Taken | None:
         """The next session that is due; call with ``wake`` held."""
-        now = self.clock()
-        taken = self._pending.take(now)
-        if taken is not None and self._pending.next_due(now) == 0.0:
-            self.wake.notify()  # there is work for another worker
-        return taken
+        return self._pending.take(self.clock(), backlog=backlog)
 
-    def next_due(self) -> float | None:
+    def next_due(self, *, backlog: bool) -> float | None:
         """Seconds until a session is due; call with ``wake`` held."""
-        return self._pending.next_due(self.clock())
+        return self._pending.next_due(self.clock(), backlog=backlog)
 
     def job(self, key: str, conn: duckdb.DuckDBPyConnection) -> Job:
         """What is known about a session that is about to be run.

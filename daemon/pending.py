@@ -26,6 +26,7 @@ class Taken:
 
     key: str
     since: float | None
+    backlog: bool = False
 
 
 class Pending:
@@ -97,8 +98,8 @@ class Pending:
         if self._cadence > 0:
             self._last_run[key] = at
 
-    def take(self, now: float) -> Taken | None:
-        """The next session whose run is due, which is running from now on."""
+    def take(self, now: float, *, backlog: bool = True) -> Taken | None:
+        """The next session whose run is due, which is running from now on; of the ``backlog`` only if asked to."""
         while self._heap and self._heap[0][0] <= now:
             due, key = heapq.heappop(self._heap)
             waiting = self._waiting.get(key)
@@ -107,11 +108,11 @@ class Pending:
                 if waiting.first_change is not None and not waiting.unfinished:
                     self._stamp(key, now)  # neither a retry nor a recheck puts off the next change
                 return self._run(key, waiting.first_change)
-        if self._backlog and len(self._running) < self._most_running:
+        if backlog and self._backlog and len(self._running) < self._most_running:
             key = next(iter(self._backlog))
             del self._backlog[key]
             self._stamp(key, now)
-            return self._run(key, None)
+            return self._run(key, None, backlog=True)
         return None
 
     def done(self, key: str, now: float) -> None:
@@ -121,9 +122,9 @@ class Pending:
             first, last = self._again.pop(key)
             self._wait(key, min(last + self._debounce, first + self._max_delay), first, now)
 
-    def next_due(self, now: float) -> float | None:
+    def next_due(self, now: float, *, backlog: bool = True) -> float | None:
         """Seconds until :meth:`take` has something, or None if nothing waits."""
-        if self._backlog and len(self._running) < self._most_running:
+        if backlog and self._backlog and len(self._running) < self._most_running:
             return 0.0
         while self._heap:
             due, key = self._heap[0]
@@ -174,8 +175,8 @@ class Pending:
             self._heap = [(entry.due, key) for key, entry in self._waiting.items()]
             heapq.heapify(self._heap)
 
-    def _run(self, key: str, since: float | None) -> Taken:
-        taken = Taken(key, since)
+    def _run(self, key: str, since: float | None, *, backlog: bool = False) -> Taken:
+        taken = Taken(key, since, backlog)
         self._running[key] = taken
         return taken
 

@@ -27,6 +27,9 @@ from daemon.positions import Entry
 from daemon.run import Job, adopt, content_of, look_whole, run_incremental, run_whole
 from daemon.tables import ResultTable
 
+LONG_SECONDS = 1.0
+"""A run of backlog usually takes a fraction of this."""
+
 MAX_ABANDONED = 4
 """Threads that may hang in a processor before it is not run any more until the daemon restarts."""
 
@@ -103,6 +106,7 @@ class Workers:
                     self._hanging += 1
                     self._events.abandoned(self._spec.name, printable(worker.taken.key), seconds=now - worker.began)
                     self._replace(worker, "it took longer than its budget")
+            self._lane.wake.notify()  # a run may take long by now
 
     def close(self, timeout: float) -> bool:
         """Take nothing new and wait for what runs. Returns whether all of it ended in time."""
@@ -162,12 +166,24 @@ class Workers:
     def _take(self, worker: _Worker) -> Taken | None:
         with self._lane.wake:
             while not (self._lane.closed or self.paused or worker.stale):
-                taken = self._lane.take()
+                taken = self._lane.take(backlog=self._takes_backlog())
                 if taken is not None:
                     worker.taken, worker.about, worker.began = taken, None, self._lane.clock()
+                    if self._lane.next_due(backlog=self._takes_backlog()) == 0.0:
+                        self._lane.wake.notify()  # there is work for another worker
                     return taken
-                self._lane.wake.wait(self._lane.next_due())
+                self._lane.wake.wait(self._lane.next_due(backlog=self._takes_backlog()))
             return None
+
+    def _takes_backlog(self) -> bool:
+        """Whether one more worker may be on backlog: one is kept free for live changes, if there are several.
+
+        That is also quicker: two threads that decode lines take turns at the interpreter more than they work. Those
+        that take long, as they wait for something or hang, do not count.
+        """
+        began = self._lane.clock() - LONG_SECONDS
+        taken = [worker.taken for worker in self._workers if worker.began > began]
+        return sum(run is not None and run.backlog for run in taken) < max(1, self._count - 1)
 
     def _release(self, worker: _Worker) -> None:
         """The run has its outcome: from here on it cannot be abandoned."""

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from daemon import worker
 from processors import ProcessorResult, Table
 
 
@@ -154,3 +155,29 @@ def test_an_append_to_an_active_session_reads_little_more_than_what_is_new(box, 
         new += len(line(number, "x" * 1000))
         until(lambda number=number: len(seen(live)), number + 1)
     assert live.engine.transcripts.bytes_read - before < 1.5 * new
+
+
+def test_one_worker_is_free_for_changes_while_another_is_on_backlog_and_one_that_takes_long_stops_no_backlog(
+    box, line, until, monkeypatch
+):
+    monkeypatch.setattr(worker, "LONG_SECONDS", 3600)
+    go, running = threading.Event(), Counter()
+
+    def during(batch):
+        running[batch.username] += 1
+        if batch.username == "alice":
+            go.wait(60)
+
+    for number in range(3):
+        box.append(f"alice/{number}.jsonl", line(number))
+    live = box.live(Seen(during), workers=3)
+    try:
+        until(lambda: running["alice"] >= 2)
+        box.append("bob/b.jsonl", line(7))
+        until(lambda: seen(live, "bob/b.jsonl"), [7])
+        assert running["alice"] == 2
+        monkeypatch.setattr(worker, "LONG_SECONDS", 0)
+        until(lambda: running["alice"], 3)
+    finally:
+        go.set()
+    until(lambda: live.query("SELECT count(*) FROM seen"), [(4,)])
