@@ -19,7 +19,7 @@ class Commit:
     Attributes:
         entry: the cursor, for the log.
         replaces: sessions of this processor whose rows are deleted first.
-        moved_from: a session whose rows and position are deleted, because the file goes by another name now.
+        moved_from: sessions whose rows and positions are deleted, because the file goes by another name now.
         rows, updates: by table.
         heals: this processor had failed on this session before.
         lines, malformed, items: what this run counted.
@@ -29,7 +29,7 @@ class Commit:
 
     entry: Entry
     replaces: tuple[str, ...] = ()
-    moved_from: str | None = None
+    moved_from: tuple[str, ...] = ()
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     updates: Mapping[str, Updates] = field(default_factory=dict)
     heals: bool = False
@@ -74,7 +74,7 @@ def _apply_one(
     commits: Sequence[Commit],
 ) -> None:
     replaced = [key for commit in commits for key in commit.replaces]
-    moved = [commit.moved_from for commit in commits if commit.moved_from is not None]
+    moved = [key for commit in commits for key in commit.moved_from]
     healed = [commit.entry.session_key for commit in commits if commit.heals]
     seq = next_sequence()
     for name, table in tables.items():

@@ -5,7 +5,6 @@ Watching and scanning feed it (:mod:`daemon.service`), ``sessiond scan`` feeds i
 """
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -94,8 +93,6 @@ class Engine:
                     )
                 )
         self._notes.clear()
-        self._origins_lock = threading.Lock()  # guards the connection that finds former names
-        self._origins_conn = sibling(self._conn)
 
     def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
         tables: dict[str, dict[str, ResultTable]] = {}
@@ -146,33 +143,17 @@ class Engine:
 
     def changed(self, keys: Collection[str]) -> None:
         """These sessions changed just now."""
-        new = [key for key in keys if not all(lane.knows(key) for lane in self.lanes)]
-        if new:
-            self._find_origins([(key, seen) for key in new if (seen := self.transcripts.signature(key)) is not None])
         for lane in self.lanes:
             lane.changed(keys)
 
     def behind(self, found: Sequence[tuple[str, Signature]]) -> None:
         """A scan found these sessions otherwise than they were processed."""
-        self._find_origins(found)
         for lane in self.lanes:
             lane.behind([key for key, seen in found if lane.needs(key, hash(seen))])
 
     def needs(self, key: str, signature_hash: int) -> bool:
         """Whether any processor has yet to see a file with this signature."""
         return any(lane.needs(key, signature_hash) for lane in self.lanes)
-
-    def _find_origins(self, found: Sequence[tuple[str, Signature]]) -> None:
-        """Tell the lanes which other names sessions that are new to them may have had."""
-        lanes = [lane for lane in self.lanes if lane.sessions()]
-        new = [pair for pair in found if not all(lane.knows(pair[0]) for lane in lanes)]
-        if not lanes or not new:
-            return
-        with self._origins_lock:
-            origins = positions.same_inode(self._origins_conn, new)
-        for key, old_keys in origins.items():
-            for lane in lanes:
-                lane.origin(key, old_keys)
 
     def tick(self) -> None:
         """Supervise; call this about every second."""
@@ -208,6 +189,5 @@ class Engine:
         written = self.writer.close(max(WRITE_SECONDS, deadline - time.monotonic()))
         self._notes.clear()  # whatever still runs was given up, and has not ended the process
         if all(ended) and written:
-            self._origins_conn.close()
             self._conn.close()
         return all(ended) and written

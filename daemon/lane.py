@@ -6,6 +6,7 @@ queued. The lane's workers (see :mod:`daemon.worker`) wait on it; how their runs
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 
@@ -47,7 +48,8 @@ class Lane:
 
     def load(self, conn: duckdb.DuckDBPyConnection, failures: Mapping[str, Failure]) -> None:
         """Take the state from the database; before the first worker starts."""
-        self._sessions.load(conn, self.spec.name, self.spec.version, failures)
+        places = self._sessions.load(conn, self.spec.name, self.spec.version, failures)
+        self._moves.load(places)
         self._failures.known = dict(failures)
         if self.spec.cadence_seconds:
             now = utc_now()
@@ -61,15 +63,6 @@ class Lane:
     def needs_look(self, key: str, seen: Signature) -> bool:
         """Whether a file that looks so is not known to be processed, or refused."""
         return self._sessions.needs(key, hash(seen))
-
-    def knows(self, key: str) -> bool:
-        """Whether the processor has seen this session before. Takes no lock."""
-        return self._sessions.knows(key)
-
-    def origin(self, key: str, old: Sequence[str]) -> None:
-        """The file ``key`` may be one that went by one of these keys before."""
-        with self.wake:
-            self._moves.may_have_been(key, old)
 
     def changed(self, keys: Iterable[str]) -> None:
         """These sessions changed just now."""
@@ -112,34 +105,38 @@ class Lane:
         if known and cursor is None:
             cursor = positions.find(conn, self.spec.name, key)
         found = self.transcripts.signature(key)
-        # New here, or replaced by a file that may have been a session of another name until now.
-        if recorded is None and (cursor is None or (found is not None and found[:2] != cursor.signature[:2])):
+        if found is not None:
             with self.wake:
-                candidates = self._moves.candidates(key, found)
-            for old in candidates:
-                if self._moved(old, key, conn):
-                    return Job(key, cursor, moved_from=old)
+                self._moves.seen(key, found)  # before it is read: it may be moved meanwhile
         return Job(key, cursor, recorded=recorded)
 
-    def _moved(self, old: str, key: str, conn: duckdb.DuckDBPyConnection) -> bool:
-        """Whether the file ``key`` is the one that was ``old``; then nobody else may run ``old`` meanwhile."""
-        if self.transcripts.exists(old):
-            return False
+    def moved(self, job: Job, seen: Signature, conn: duckdb.DuckDBPyConnection) -> Job:
+        """The job, with all sessions that the file, which looked so, was before; nobody may run these meanwhile.
+
+        Raises:
+            SessionBusyError: a run on the same file under its other name has to end first.
+            SessionError: the file cannot be read any more.
+
+        """
+        with self.wake:
+            others = self._moves.seen(job.key, seen)
+        return replace(job, moved_from=tuple(old for old in others if self._was(old, job.key, seen, conn)))
+
+    def _was(self, old: str, key: str, seen: Signature, conn: duckdb.DuckDBPyConnection) -> bool:
+        there = self.transcripts.signature(old)
+        if there is not None and there[:2] == seen[:2]:
+            return False  # a second name of the file; or its name again, and then its next run takes over this one's
         with self.wake:
             if self._pending.is_running(old):
                 raise SessionBusyError(key)
             self._moves.begin(key, old)
         origin = positions.find(conn, self.spec.name, old)
-        if origin is not None and self.transcripts.continues(key, origin):
+        if origin is not None and origin.signature[:2] == seen[:2] and self.transcripts.continues(key, origin):
             return True
         with self.wake:
-            self._moves.end(key)
+            self._moves.end(key, old)
+            self._moves.left(old, seen)
         return False
-
-    def seen(self, key: str, signature: Signature) -> None:
-        """A session was looked at, and looked so."""
-        with self.wake:
-            self._moves.seen(key, signature)
 
     def failure(self, key: str) -> Failure | None:
         """What is remembered of failed runs of this session."""
@@ -157,19 +154,21 @@ class Lane:
         with self.wake:
             return self._failures.add(key, content, signature, error, self.clock())
 
-    def committed(self, key: str, cursor: Cursor, moved_from: str | None) -> None:
+    def committed(self, key: str, cursor: Cursor, moved_from: Sequence[str]) -> None:
         """A run is durable. :meth:`done` ends it."""
         with self.wake:
+            before = self._sessions.cursor(key)
             self._sessions.committed(key, cursor, moved_from)
             self._failures.drop(key)
-            self._moves.forget(key)
-            if moved_from is not None:
-                self._failures.drop(moved_from)
+            if before is not None and before.signature[:2] != cursor.signature[:2]:
+                self._moves.left(key, before.signature)
+            for old in moved_from:
+                self._failures.drop(old)
+                self._moves.left(old, cursor.signature)
 
     def gone(self, key: str) -> bool:
         """There is no such file any more, and the run ends; returns whether there was a failure to be forgotten."""
         with self.wake:
-            self._moves.forget(key)
             self._moves.end(key)
             self._pending.done(key, self.clock())
             return self._failures.drop(key)
@@ -179,6 +178,7 @@ class Lane:
         key: str,
         current: Signature | None,
         *,
+        busy: float | None = None,
         again: float | None = None,
         recheck: float | None = None,
         more: bool = False,
@@ -188,7 +188,7 @@ class Lane:
         Args:
             key: whose.
             current: the session needs no run while it looks so; None: that is not known.
-            again, recheck: when to run it again anyway, because it is not done, or to be sure that it is.
+            busy, again, recheck: when to run it again anyway, because it could not be run, or failed, or to be sure.
             more: the file goes on; run it again at once.
 
         """
@@ -198,6 +198,8 @@ class Lane:
             self._pending.done(key, self.clock())
             if more:
                 self._pending.go_on(key, self.clock())
+            elif busy is not None:
+                self._pending.later(key, busy, unfinished=True)
             elif again is not None:
                 self._pending.later(key, again)
             elif recheck is not None:

@@ -1,50 +1,62 @@
-"""Files that go by another name now: whose rows a session new to the lane may have to take over."""
+"""Files that go by another name now: whose rows a session has to take over."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from daemon.cursor import Signature
 
-MOST_INODES = 10_000
-
 
 class Moves:
-    """Former names of sessions, and the moves under way. Not locked: guarded by the lane's condition."""
+    """The names of one lane's files, and the moves under way. Not locked: guarded by the lane's condition.
+
+    A name stays with an inode from before a run reads the file until it is certain that no rows from there are left
+    under it. That is not so before another run has *committed*: one that fails leaves them where they were.
+    """
 
     def __init__(self) -> None:
-        self._origins: dict[str, Sequence[str]] = {}  # of sessions new to the lane, from the database
-        self._inodes: OrderedDict[tuple[int, int], str] = OrderedDict()  # the latest sessions, by device and inode
-        self._under_way: dict[str, str] = {}  # new key to old, while a run takes over the old one's rows
+        self._names: dict[int, str] = {}  # by the hash of device and inode: the session last seen there
+        self._former: dict[int, set[str]] = {}  # and those seen there before, if any
+        self._under_way: dict[str, set[str]] = {}  # old keys by the new one, while a run takes over their rows
 
-    def may_have_been(self, key: str, old: Sequence[str]) -> None:
-        """The file ``key`` is in an inode that these sessions were last seen in."""
-        self._origins[key] = old
+    def load(self, sessions: Iterable[tuple[str, int]]) -> None:
+        """These are processed: key, and hash of device and inode."""
+        for key, place in sessions:
+            self._see(key, place)
 
-    def seen(self, key: str, signature: Signature) -> None:
-        """A session was looked at. Its cursor may still be on its way to the database when it is moved."""
-        inode = (signature.device, signature.inode)
-        self._inodes[inode] = key
-        self._inodes.move_to_end(inode)
-        if len(self._inodes) > MOST_INODES:
-            self._inodes.popitem(last=False)
+    def seen(self, key: str, signature: Signature) -> list[str]:
+        """A session was looked at; returns the other names that its file may have, or may have had."""
+        place = hash(signature[:2])
+        self._see(key, place)
+        return sorted(self._former.get(place, ()))
 
-    def candidates(self, key: str, signature: Signature | None) -> list[str]:
-        """The keys that a file may have had before, with how it looks now."""
-        lately = None if signature is None else self._inodes.get((signature.device, signature.inode))
-        return [old for old in (*self._origins.get(key, ()), lately) if old is not None and old != key]
+    def _see(self, key: str, place: int) -> None:
+        last = self._names.get(place)
+        if last != key:
+            self._names[place] = key
+            if last is not None:
+                self._former.setdefault(place, set()).add(last)
+                self._former[place].discard(key)
+
+    def left(self, key: str, signature: Signature) -> None:
+        """No rows from this inode are left under this name."""
+        place = hash(signature[:2])
+        if self._names.get(place) == key:
+            del self._names[place]
+        if place in self._former:
+            self._former[place].discard(key)
+            if not self._former[place]:
+                del self._former[place]
 
     def begin(self, key: str, old: str) -> None:
         """A run on ``key`` is about to take over what belongs to ``old``: nobody may run ``old`` meanwhile."""
-        self._under_way[key] = old
+        self._under_way.setdefault(key, set()).add(old)
 
     def is_taken_over(self, key: str) -> bool:
         """Whether a run under way takes over what belongs to this session."""
-        return key in self._under_way.values()
+        return any(key in old for old in self._under_way.values())
 
-    def end(self, key: str) -> None:
-        """The run on ``key`` ended, or it is not the file that it might have been."""
-        self._under_way.pop(key, None)
-
-    def forget(self, key: str) -> None:
-        """The session ``key`` is known from now on, or gone."""
-        self._origins.pop(key, None)
+    def end(self, key: str, old: str | None = None) -> None:
+        """The run on ``key`` ended; or just ``old`` is none of its former names."""
+        if old is None:
+            self._under_way.pop(key, None)
+        else:
+            self._under_way[key].discard(old)

@@ -4,6 +4,7 @@ Called by the lane's workers, by the writer once it has committed, and by whoeve
 """
 
 import math
+import random
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -115,7 +116,9 @@ class Outcomes:
         cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
         if isinstance(error, SessionBusyError) or is_conflict(cause):
             self._events.busy(self._name, printable(taken.key))
-            self._lane.done(taken.key, None, again=self._lane.clock() + BUSY_SECONDS)
+            # Not after the same time for all, or two that want each other's rows would meet again and again.
+            wait = random.uniform(0.5, 1.5) * BUSY_SECONDS  # noqa: S311  # spreads retries, guards nothing
+            self._lane.done(taken.key, None, busy=self._lane.clock() + wait)
         elif isinstance(error, SessionGoneError):
             self._gone(taken.key)
         elif isinstance(error, SessionRefusedError):

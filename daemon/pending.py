@@ -84,13 +84,14 @@ class Pending:
         self._waiting[key] = _Waiting(now, first, unfinished=True)
         heapq.heappush(self._heap, (now, key))
 
-    def later(self, key: str, at: float, *, recheck: bool = False) -> None:
+    def later(self, key: str, at: float, *, unfinished: bool = False, recheck: bool = False) -> None:
         """Look at a session that is not running again at a given time, unless a change makes it earlier.
 
-        A ``recheck`` is for a session of which all is known to be done.
+        It is ``unfinished`` if it did not have its turn now. A ``recheck`` is for a session of which all is known to
+        be done.
         """
         if key not in self._waiting and key not in self._backlog:
-            self._waiting[key] = _Waiting(at, None, recheck=recheck)
+            self._waiting[key] = _Waiting(at, None, unfinished, recheck)
             heapq.heappush(self._heap, (at, key))
 
     def ran(self, key: str, at: float) -> None:

@@ -221,11 +221,13 @@ class Known:
     """What a lane has to know of all its sessions at the start.
 
     ``current``: hash of the signature for sessions that need no look, 0 for those that do.
-    ``foreign``: file hash of the sessions that have a state row but no cursor.
+    ``foreign``: file hash of the sessions that have a state row but no cursor. ``inodes``: hash of device and inode
+    of the sessions in ``current``, in the same order.
     """
 
     current: dict[str, int]
     foreign: dict[str, str]
+    inodes: list[int]
 
 
 def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known:
@@ -236,16 +238,18 @@ def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known
         params={"name": processor},
     ).to_arrow_table()
     current: dict[str, int] = {}
+    inodes: list[int] = []
     for batch in found.to_batches(max_chunksize=65_536):  # keeps the peak of Python objects small
         keys, *signature, holds = (column.to_pylist() for column in batch.columns)
         hashes = map(hash, zip(*signature, strict=True))
+        inodes += map(hash, zip(*signature[:2], strict=True))
         current.update(zip(keys, (value if ok else 0 for value, ok in zip(hashes, holds, strict=True)), strict=True))
     foreign = conn.execute(
         "SELECT session_file, coalesce(file_hash, '') FROM session_processor_state AS state"
         " ANTI JOIN session_cursors USING (processor_name, session_file) WHERE processor_name = ?",
         [processor],
     ).fetchall()
-    return Known(current, dict(foreign))
+    return Known(current, dict(foreign), inodes)
 
 
 def recent_runs(

@@ -41,14 +41,14 @@ class Job:
     Attributes:
         before: the cursor that the processor has for it, perhaps of another version.
         recorded: the file hash that another tool recorded, where there is no cursor.
-        moved_from: the session's former key.
+        moved_from: the session's former keys: more than one if it had several names at once.
 
     """
 
     key: str
     before: Cursor | None
     recorded: str | None = None
-    moved_from: str | None = None
+    moved_from: tuple[str, ...] = ()
 
     def valid(self, version: int) -> Cursor | None:
         """The cursor, if the processor can go on from it."""
@@ -199,10 +199,10 @@ def run_whole(
         conn.abort()  # a result that the processor has left unread would be in the way
         entry = Entry(spec.name, job.key, replace(cursor, items=items), at)
         claim()
-        if heals:
-            forget(conn, spec.name, [job.key])
-        if job.moved_from is not None:
-            forget_position(conn, spec.name, job.moved_from)
+        if heals or job.moved_from:
+            forget(conn, spec.name, [job.key, *job.moved_from])
+        for old in job.moved_from:
+            forget_position(conn, spec.name, old)
         append(conn, [entry])
     return Commit(entry, moved_from=job.moved_from, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
 

@@ -9,14 +9,14 @@ from typing import Any
 import duckdb
 
 from daemon import positions
-from daemon.commit import apply, fold_all
+from daemon.commit import Commit, apply, fold_all
 from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
 from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
 from daemon.scan import scan
-from daemon.store import migrate, transaction
+from daemon.store import migrate
 from daemon.tables import make_tables
 from daemon.transcript import Transcripts
 from processors.registry import Registered, register
@@ -89,8 +89,7 @@ class _Run:
             found.extend,
             lambda _name, _reason: None,
         )
-        new = [pair for pair in found if pair[0] not in known.current and pair[0] not in known.foreign]
-        self._origins = positions.same_inode(self._conn, new) if known.current and new else {}
+        self._origins = positions.same_inode(self._conn, found) if known.current and found else {}
         for key, _ in sorted(found):
             self._session(key, known.foreign.get(key))
         fold_all(self._conn, every)
@@ -118,10 +117,10 @@ class _Run:
             job = self._job(key, recorded)
             before = job.valid(self._spec.version)
             look = self._transcripts.look(key, before)
-            if self._adopted(job, look) or not look.changed:
+            if self._adopted(job, look) or not (look.changed or job.moved_from):
                 return outcome, items
             commit = run_incremental(self._spec, self._tables, job, look, utc_now())
-            apply(self._conn, {self._spec.name: self._tables}, [commit])
+            self._apply(commit)
             items += commit.items
             if look.data or look.skipped or look.rewrite:
                 outcome = "processed"
@@ -135,24 +134,28 @@ class _Run:
         job = self._job(key, recorded)
         before = job.valid(self._spec.version)
         look, cursor = look_whole(self._transcripts, self._spec, key, before)
-        if self._adopted(job, look) or not look.changed:
+        if self._adopted(job, look) or not (look.changed or job.moved_from):
             return "", 0
         if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
-            with transaction(self._conn):
-                positions.append(self._conn, [positions.Entry(self._spec.name, key, cursor, utc_now())])
+            self._apply(Commit(positions.Entry(self._spec.name, key, cursor, utc_now()), moved_from=job.moved_from))
             return "", 0
         commit = run_whole(self._spec, self._conn, self._transcripts.root, job, cursor, utc_now())
         return "processed", commit.items
 
     def _job(self, key: str, recorded: str | None) -> Job:
         cursor = positions.find(self._conn, self._spec.name, key)
-        if cursor is None and recorded is None:
-            for old in self._origins.get(key, ()):
-                origin = positions.find(self._conn, self._spec.name, old)
-                gone = not self._transcripts.exists(old)
-                if gone and origin is not None and self._transcripts.continues(key, origin):
-                    return Job(key, None, moved_from=old)
-        return Job(key, cursor, recorded=recorded)
+        was = tuple(old for old in self._origins.get(key, ()) if self._was(old, key))
+        return Job(key, cursor, recorded=recorded, moved_from=was)
+
+    def _apply(self, commit: Commit) -> None:
+        apply(self._conn, {self._spec.name: self._tables}, [commit])
+
+    def _was(self, old: str, key: str) -> bool:
+        origin = positions.find(self._conn, self._spec.name, old)
+        here, there = self._transcripts.signature(key), self._transcripts.signature(old)
+        if origin is None or here is None or here[:2] != origin.signature[:2]:
+            return False
+        return (there is None or there[:2] != here[:2]) and self._transcripts.continues(key, origin)
 
     def _adopted(self, job: Job, look: Look) -> bool:
         """Whether another tool has processed just this content; then that is taken over."""
@@ -160,7 +163,6 @@ class _Run:
         if recorded is None or self._transcripts.digest(job.key, like=recorded) != recorded:
             return False
         if not look.recheck:
-            cursor = adopt(self._spec, look, recorded)
-            with transaction(self._conn):
-                positions.append(self._conn, [positions.Entry(self._spec.name, job.key, cursor, utc_now())])
+            entry = positions.Entry(self._spec.name, job.key, adopt(self._spec, look, recorded), utc_now())
+            self._apply(Commit(entry, moved_from=job.moved_from))
         return True

@@ -1,6 +1,6 @@
 """What one processor knows of its sessions without asking the database."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
@@ -24,13 +24,20 @@ class Sessions:
 
     def load(
         self, conn: duckdb.DuckDBPyConnection, processor: str, version: int, failures: Mapping[str, Failure]
-    ) -> None:
-        """Take the state from the database; what is in quarantine is left alone until it looks different."""
+    ) -> Iterable[tuple[str, int]]:
+        """Take the state from the database; what is in quarantine is left alone until it looks different.
+
+        Returns:
+            Each session that was run, with the hash of its device and inode.
+
+        """
         known = positions.load(conn, processor, version)
         self._current, self.recorded = known.current, known.foreign
+        places = list(zip(known.current, known.inodes, strict=True))
         for key, failure in failures.items():
             if failure.quarantined and failure.signature and failure.content.startswith(f"{version}:"):
                 self._current[key] = hash(failure.signature)
+        return places
 
     def __len__(self) -> int:
         return len(self._current)
@@ -38,10 +45,6 @@ class Sessions:
     def needs(self, key: str, signature_hash: int) -> bool:
         """Whether a session that looks so needs a look."""
         return self._current.get(key) != signature_hash
-
-    def knows(self, key: str) -> bool:
-        """Whether the session was seen before."""
-        return key in self._current or key in self.recorded
 
     def was_run(self, key: str) -> bool:
         """Whether the processor may have a cursor for it."""
@@ -51,13 +54,13 @@ class Sessions:
         """Its cursor, if it is at hand."""
         return self._cursors.get(key)
 
-    def committed(self, key: str, cursor: Cursor, moved_from: str | None) -> None:
-        """The session has this cursor now; another may be known no more, because it goes by this name now."""
+    def committed(self, key: str, cursor: Cursor, moved_from: Sequence[str]) -> None:
+        """The session has this cursor now; others are known no more, because they go by this name now."""
         self._cursors.put(key, cursor)
         self.recorded.pop(key, None)
-        if moved_from is not None:
-            self._current.pop(moved_from, None)
-            self._cursors.drop(moved_from)
+        for old in moved_from:
+            self._current.pop(old, None)
+            self._cursors.drop(old)
 
     def looked_at(self, key: str, current: Signature | None) -> None:
         """The session needs no look while it looks so; None: it needs one."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from daemon.cursor import Cursor, Place, Signature, is_md5, named_hash
+from daemon.errors import SessionGoneError, printable
 from daemon.lines import split
 from daemon.look import Look, nothing_new, position
 from daemon.opening import open_session
@@ -151,15 +152,19 @@ class Transcripts:
             return None
 
     def continues(self, key: str, cursor: Cursor) -> bool:
-        """Whether the file begins with exactly what ``cursor`` has seen, in the same inode: it was moved.
+        """Whether the file begins with exactly what ``cursor`` has seen of its inode: it was moved.
 
         Raises:
-            SessionError: the file cannot be read.
+            SessionError: the file cannot be read, or is none of this inode any more.
 
         """
         with open_session(self.root, key) as (fd, signature):
-            same_file = signature[:2] == cursor.signature[:2] and signature.size >= cursor.offset > 0
-            return same_file and named_hash(self._hash(fd, cursor.offset)) == cursor.fingerprint
+            if signature[:2] != cursor.signature[:2]:
+                raise SessionGoneError("gone", f"{printable(key)} is another file now")
+            return (
+                signature.size >= cursor.offset > 0
+                and named_hash(self._hash(fd, cursor.offset)) == cursor.fingerprint
+            )
 
     def digest(self, key: str, *, like: str) -> str:
         """The hash of the whole file by the algorithm of another: a bare one of 32 digits is an MD5.

@@ -196,15 +196,16 @@ class Workers:
         try:
             job = self._lane.job(taken.key, conn)
             if self._spec.incremental:
-                self._run_incremental(worker, taken, job)
+                self._run_incremental(worker, taken, job, conn)
             else:
                 self._run_whole(worker, taken, job, conn)
         except NO_OUTCOME as error:
             self._release(worker)
             self._outcomes.none(taken, worker.about, error)
 
-    def _run_incremental(self, worker: _Worker, taken: Taken, job: Job) -> None:
+    def _run_incremental(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
+        job = self._lane.moved(job, look.signature, conn)
         if self._needs_run(worker, taken, job, look):
             with self._in_flight(worker, taken.key):
                 commit = run_incremental(self._spec, self._tables, job, look, utc_now())
@@ -215,12 +216,14 @@ class Workers:
     def _run_whole(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
         before = job.valid(self._spec.version)
         look, cursor = look_whole(self._lane.transcripts, self._spec, taken.key, before)
+        job = self._lane.moved(job, look.signature, conn)
         if not self._needs_run(worker, taken, job, look):
             return
         if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
             self._release(worker)
             entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), utc_now())
-            self._outcomes.submit(taken, look, Commit(entry))
+            self._tell(job, look)
+            self._outcomes.submit(taken, look, Commit(entry, moved_from=job.moved_from))
             return
         with self._in_flight(worker, taken.key):
             commit = run_whole(
@@ -245,10 +248,9 @@ class Workers:
     def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
         """Whether the processor has to see this; otherwise the run is ended here."""
         about = About(content_of(self._spec, look), look.signature)
-        self._lane.seen(taken.key, look.signature)
         with self._lane.wake:
             worker.about = about
-        if not look.changed:
+        if not look.changed and not job.moved_from:
             self._release(worker)
             self._outcomes.settled(taken, look)
             return False
@@ -262,7 +264,8 @@ class Workers:
             return True
         self._release(worker)
         entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), utc_now())
-        self._outcomes.submit(taken, replace(look, more=False), Commit(entry))
+        self._tell(job, look)
+        self._outcomes.submit(taken, replace(look, more=False), Commit(entry, moved_from=job.moved_from))
         return False
 
     def _in_flight(self, worker: _Worker, key: str) -> AbstractContextManager[None]:
@@ -275,5 +278,5 @@ class Workers:
     def _tell(self, job: Job, look: Look) -> None:
         if look.rewrite:
             self._events.rewritten(self._spec.name, printable(job.key))
-        if job.moved_from is not None:
-            self._events.moved(self._spec.name, printable(job.key), printable(job.moved_from))
+        for old in job.moved_from:
+            self._events.moved(self._spec.name, printable(job.key), printable(old))

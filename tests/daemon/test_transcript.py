@@ -406,7 +406,8 @@ def test_a_moved_file_continues_its_session_and_a_copy_does_not(root):
     (root / "alice/copy.jsonl").write_bytes(LINES)
     reader.path.rename(root / "alice/moved.jsonl")
     assert reader.transcripts.continues("alice/moved.jsonl", reader.cursor)
-    assert not reader.transcripts.continues("alice/copy.jsonl", reader.cursor)
+    with pytest.raises(SessionGoneError):
+        reader.transcripts.continues("alice/copy.jsonl", reader.cursor)
     _edit(100, b"?")(root / "alice/moved.jsonl")
     assert not reader.transcripts.continues("alice/moved.jsonl", reader.cursor)
 

@@ -9,6 +9,7 @@ import pytest
 
 from daemon import SessionProcessorStateRepository, compute_file_hash, migrate, open_database, run_processor
 from daemon.config import Settings
+from daemon.engine import Engine
 from daemon.events import Events
 from daemon.once import scan_once
 from daemon.pending import Pending
@@ -160,3 +161,129 @@ def test_what_another_tool_recorded_counts_and_lines_are_not_counted_twice(tmp_p
         write(root, "alice/a.jsonl", 3)
         run_processor(conn, Lines(), root)
         assert conn.execute("SELECT count(*) FROM line_rows").fetchall() == [(3,)]
+
+
+class Flaky(Lines):
+    """Fails once for each of ``failing``, and calls it before."""
+
+    def __init__(self):
+        super().__init__()
+        self.failing = []
+
+    def process(self, batch):
+        if self.failing:
+            self.failing.pop()()
+            raise ValueError
+        return super().process(batch)
+
+
+class Settled:
+    """An engine over a root, and the number of lines under each key once all that changed is processed."""
+
+    def __init__(self, tmp_path, root, processor):
+        self.root, self.processor = root, processor
+        self.settings = Settings(root=root, db=tmp_path / "x.duckdb", debounce_ms=10, backoff_seconds=0.05)
+        self.start()
+
+    def start(self):
+        self.engine = Engine(self.settings, [register(self.processor)], Events())
+        self.engine.start()
+        self.conn = self.engine.connect()
+
+    def stop(self):
+        self.conn.close()
+        assert self.engine.close(5)
+
+    def rename(self, old, new):
+        (self.root / old).rename(self.root / new)
+
+    def after(self, *keys):
+        self.engine.changed(keys)
+        while not self.engine.idle():
+            self.engine.tick()
+        positions = self.conn.execute("SELECT session_file FROM session_positions ORDER BY ALL").fetchall()
+        counts = self.conn.execute(
+            "SELECT session_file, count(*) FROM line_rows GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        assert [key for key, _ in counts] == [key for (key,) in positions]
+        return dict(counts)
+
+
+@pytest.fixture
+def settled(tmp_path, root):
+    for count, name in enumerate("abc", 1):
+        write(root, f"alice/{name}.jsonl", count)
+    settled = Settled(tmp_path, root, Flaky())
+    yield settled
+    settled.stop()
+
+
+A, B, C, D = (f"alice/{name}.jsonl" for name in "abcd")
+
+
+def test_a_move_whose_first_run_fails_is_still_one_at_the_second(settled):
+    assert settled.after(A, B, C) == {A: 1, B: 2, C: 3}
+    settled.rename(A, B)
+    settled.processor.failing.append(lambda: None)
+    assert settled.after(A, B) == {B: 1, C: 3}
+
+
+def test_a_file_that_goes_on_while_its_move_fails_takes_its_rows_along(settled):
+    assert settled.after(A, B, C) == {A: 1, B: 2, C: 3}
+    settled.rename(A, B)
+    settled.processor.failing.append(lambda: settled.rename(B, C))
+    settled.after(A, B)
+    assert settled.after(C) == {B: 2, C: 1}  # what B was is no more, so its rows stay
+
+
+def test_a_file_renamed_over_a_session_before_anyone_has_looked_at_it_takes_its_rows_along(settled):
+    assert settled.after(A, B, C) == {A: 1, B: 2, C: 3}
+    settled.stop()
+    settled.rename(A, B)
+    settled.start()
+    assert settled.after(A, B) == {B: 1, C: 3}
+
+
+def test_a_file_takes_its_rows_along_although_its_old_name_is_in_use(settled):
+    assert settled.after(A, B, C) == {A: 1, B: 2, C: 3}
+    settled.rename(A, D)
+    settled.rename(B, A)
+    assert settled.after(D) == {B: 2, C: 3, D: 1}
+    settled.rename(A, B)
+    assert settled.after(A, B) == {B: 2, C: 3, D: 1}
+
+
+def test_two_files_that_change_names_want_each_others_rows_and_are_not_done_before_both_are(settled):
+    assert settled.after(A, B, C) == {A: 1, B: 2, C: 3}
+    for _ in range(5):
+        for old, new in ((A, D), (B, A), (D, B)):
+            settled.rename(old, new)
+        settled.after(A, B)
+    assert settled.after(A, B) == {A: 2, B: 1, C: 3}
+
+
+def test_all_names_that_a_file_had_are_taken_along(settled):
+    (settled.root / D).hardlink_to(settled.root / A)
+    assert settled.after(A, B, C, D) == {A: 1, B: 2, C: 3, D: 1}
+    (settled.root / A).unlink()
+    settled.rename(D, B)
+    assert settled.after(A, B, D) == {B: 1, C: 3}
+
+
+def test_a_session_that_has_to_wait_for_another_is_not_idle():
+    pending = Pending(debounce=1, max_delay=5)
+    pending.behind("a/1", 0)
+    assert pending.take(0)
+    pending.done("a/1", 1)
+    pending.later("a/1", 2, unfinished=True)
+    assert not pending.idle()
+
+
+def test_one_processor_alone_takes_rows_along_when_a_file_is_renamed_over_a_session(tmp_path, root):
+    write(root, A, 1)
+    write(root, B, 2)
+    with open_database(tmp_path / "x.duckdb") as conn:
+        run_processor(conn, Lines(), root)
+        (root / A).rename(root / B)
+        run_processor(conn, Lines(), root)
+        assert conn.execute("SELECT session_file, count(*) FROM line_rows GROUP BY ALL").fetchall() == [(B, 1)]
