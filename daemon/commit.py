@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from daemon.failures import forget
-from daemon.positions import FOLD_SLICE, Entry, append, fold, forget_position, next_sequence
+from daemon.positions import ALL, FOLD_SLICE, Entry, append, fold, forget_position, next_sequence
 from daemon.store import transaction
 from daemon.tables import ResultTable, Row, Updates
 
@@ -89,12 +89,21 @@ def _apply_one(
         forget(conn, processor, [*healed, *moved])
 
 
-def fold_slice(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]]) -> int:
-    """Fold some entries of each log, each log in a transaction of its own; returns how many: 0 once all are."""
+def fold_slice(
+    conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], upto: int = ALL
+) -> int:
+    """Fold some entries of each log, each log in a transaction of its own; returns how many: 0 once all are.
+
+    Args:
+        conn: outside a transaction.
+        tables: result tables by processor and name.
+        upto: entries with a larger number are left alone, see :func:`next_sequence`.
+
+    """
     folded = 0
     for one in (fold, *(table.fold for own in tables.values() for table in own.values())):
         with transaction(conn):
-            folded += one(conn, FOLD_SLICE)
+            folded += one(conn, FOLD_SLICE, upto)
     return folded
 
 

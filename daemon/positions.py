@@ -46,6 +46,8 @@ _READ = ", ".join(_CURSOR_SCHEMA.names[3:])
 FOLD_SLICE = 5_000
 """Entries that are folded at a time: others wait meanwhile, and it has to fit into memory."""
 
+ALL = (1 << 63) - 1
+
 CARRY_BYTES = 1_000
 """About what an entry of the log takes without its carry."""
 
@@ -124,19 +126,20 @@ def find(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -> Cursor | 
     return Cursor(Signature(device, inode, size, mtime_ns, ctime_ns), offset, fingerprint, Place(place), *rest)
 
 
-def fold(conn: duckdb.DuckDBPyConnection, limit: int) -> int:
+def fold(conn: duckdb.DuckDBPyConnection, limit: int, upto: int = ALL) -> int:
     """Move entries of the log into the settled tables, inside the caller's transaction; returns how many.
 
-    The oldest first, and at most ``limit``, where each ``CARRY_BYTES`` of a carry count like a further one, but at
-    least one; of each session the latest among them counts.
+    The oldest first, those with a number up to ``upto``, and at most ``limit``, where each ``CARRY_BYTES`` of a carry
+    count like a further one, but at least one; of each session the latest among them counts.
     """
     seq = scalar(
         conn,
         "SELECT coalesce(max(seq) FILTER (weight <= ?), min(seq)) FROM"
         " (SELECT seq, sum(1 + coalesce(octet_length(carry), 0) // ?) OVER (ORDER BY seq) AS weight"
-        "  FROM (SELECT seq, carry FROM session_cursor_log ORDER BY seq LIMIT ?))",
+        "  FROM (SELECT seq, carry FROM session_cursor_log WHERE seq <= ? ORDER BY seq LIMIT ?))",
         limit,
         CARRY_BYTES,
+        upto,
         limit,
     )
     if seq is None:

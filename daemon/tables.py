@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
+from daemon.positions import ALL
 from daemon.store import OWN_TABLES, scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
@@ -243,15 +244,17 @@ class ResultTable:
                 values,
             )
 
-    def fold(self, conn: duckdb.DuckDBPyConnection, limit: int) -> int:
-        """Move the oldest rows, about ``limit``, from the log into the settled table; returns how many sessions.
+    def fold(self, conn: duckdb.DuckDBPyConnection, limit: int, upto: int = ALL) -> int:
+        """Move the oldest rows from the log into the settled table; returns how many sessions.
 
-        Inside the caller's transaction.
+        About ``limit``, with a number up to ``upto``. Inside the caller's transaction.
         """
         if self.declared.kind == "append":
             return 0
         log, settled = f"{self.name}_log", f"{self.name}_settled"
-        seq = scalar(conn, f'SELECT max(seq) FROM (SELECT seq FROM "{log}" ORDER BY seq LIMIT ?)', limit)
+        seq = scalar(
+            conn, f'SELECT max(seq) FROM (SELECT seq FROM "{log}" WHERE seq <= ? ORDER BY seq LIMIT ?)', upto, limit
+        )
         if seq is None:
             return 0
         columns = ", ".join(f'"{column}"' for column in self._types)

@@ -19,7 +19,7 @@ from daemon.commit import Commit, apply, fold_slice
 from daemon.errors import StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
-from daemon.positions import CARRY_BYTES
+from daemon.positions import ALL, CARRY_BYTES, next_sequence
 from daemon.store import cannot_write, is_conflict, transaction
 from daemon.tables import ResultTable
 
@@ -94,7 +94,7 @@ class Writer:
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
-        self._folding = False
+        self._folding: int | None = None  # up to which number, while a fold is under way
         self._fold_failed = False
         self._folded_at = time.monotonic()
         self._blocked_since: float | None = None
@@ -164,7 +164,7 @@ class Writer:
         """The next group: urgent runs first, backlog at least every other time; nothing if it is time to fold."""
         with self._wake:
             while not (self._urgent or self._backlog or self._closing.is_set()):
-                if self._folding:
+                if self._folding is not None:
                     return []
                 if not self._wake.wait(FOLD_IDLE_SECONDS if self._unfolded else None) and self._unfolded:
                     return []
@@ -251,35 +251,36 @@ class Writer:
 
     def _maybe_fold(self, *, idle: bool) -> None:
         """One slice, if it is time for one: whoever comes meanwhile waits for a slice only, not for a fold."""
-        if not self._unfolded:
+        if not self._unfolded and self._folding is None:
             self._folded_at = time.monotonic()
             return
         old = time.monotonic() - self._folded_at > FOLD_AGE_SECONDS
-        if idle or old or self._unfolded >= FOLD_ENTRIES:
-            self._folding = True
-        if self._folding and not self._fold():
-            self._folding = False
+        if self._folding is None and (idle or old or self._unfolded >= FOLD_ENTRIES):
+            self._folding = next_sequence()  # what comes meanwhile is for the next fold
+            with self._wake:
+                self._unfolded = 0
+        if self._folding is not None and not self._fold(self._folding):
+            self._folding = None
             self._folded_at = time.monotonic()
 
-    def _fold(self) -> bool:
+    def _fold(self, upto: int = ALL) -> bool:
         """Fold a slice; returns whether more may be left to do now. Nothing depends on when a fold happens."""
         started = time.monotonic()
         try:
-            entries = fold_slice(self._conn, self._tables)
+            entries = fold_slice(self._conn, self._tables, upto)
         except duckdb.Error as error:
             if not (is_conflict(error) or cannot_write(error)):
                 raise
-            if not self._fold_failed:
+            if cannot_write(error) and not self._fold_failed:
                 self._fold_failed = True
                 self._events.fold_failed(self._shown(error))
+            with self._wake:
+                self._unfolded += 1
             return False
         self._fold_failed = False
         if entries:
             self._events.folded(entries, time.monotonic() - started)
-            return True
-        with self._wake:
-            self._unfolded = 0
-        return False
+        return entries > 0
 
     @staticmethod
     def _shown(error: BaseException) -> str:

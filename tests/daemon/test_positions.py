@@ -33,9 +33,19 @@ def put(conn, key="alice/s.jsonl", processor="p", at=AT, **changes):
         positions.append(conn, [Entry(processor, key, replace(CURSOR, **changes), at)])
 
 
-def fold(conn):
+def fold(conn, upto=positions.ALL):
     with transaction(conn):
-        return positions.fold(conn, positions.FOLD_SLICE)
+        return positions.fold(conn, positions.FOLD_SLICE, upto)
+
+
+def test_a_fold_leaves_alone_what_comes_after_it_began(conn):
+    put(conn, "alice/s.jsonl")
+    begun = positions.next_sequence()
+    put(conn, "alice/s.jsonl")
+    put(conn, "alice/t.jsonl")
+    assert [fold(conn, begun), fold(conn, begun)] == [1, 0]
+    assert conn.execute("SELECT count(*) FROM session_cursor_log").fetchall() == [(2,)]
+    assert [fold(conn), fold(conn)] == [2, 0]
 
 
 @pytest.mark.parametrize("folded", [False, True])
