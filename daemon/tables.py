@@ -76,6 +76,7 @@ class ResultTable:
                     "give it another name in the new version, or drop the old one",
                 ) from error
         schema = conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema
+        self._uuids = {name for name, kind in self._types.items() if kind.upper() == "UUID"}  # text, to Arrow
         self._fields = {name: schema.field(name) for name in self._types}
 
     def _create(self, conn: duckdb.DuckDBPyConnection, name: str, **more: str) -> None:
@@ -173,19 +174,17 @@ class ResultTable:
             ContractError: a value does not fit its column, which is named.
 
         """
-        fields = [self._fields[name] for name in columns]
-        for field, values in zip(fields, zip(*rows, strict=True), strict=True):
-            if pa.types.is_integer(field.type) and float in set(map(type, values)):  # Arrow would cut it off
-                raise self._misfit(field.name)
-        try:
-            return pa.Table.from_struct_array(pa.array(rows, pa.struct(fields)))
-        except _NOT_CONVERTED as error:
-            for field, values in zip(fields, zip(*rows, strict=True), strict=True):
-                try:
-                    pa.array(values, field.type)
-                except _NOT_CONVERTED:
-                    raise self._misfit(field.name) from error
-            raise
+        arrays: list[pa.Array] = []
+        for name, values in zip(columns, zip(*rows, strict=True), strict=True):
+            kind = self._fields[name].type
+            if pa.types.is_integer(kind) and float in set(map(type, values)):  # Arrow would cut it off
+                raise self._misfit(name)
+            given = [None if value is None else str(value) for value in values] if name in self._uuids else values
+            try:
+                arrays.append(pa.array(given, kind))
+            except _NOT_CONVERTED as error:
+                raise self._misfit(name) from error
+        return pa.table(arrays, list(columns))
 
     def _misfit(self, column: str) -> ContractError:
         # Without the value, which may come from a transcript; Arrow's message would quote it.

@@ -1,6 +1,7 @@
 """Result tables: made from their declaration, filled in any shape, replaced session by session."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -215,3 +216,9 @@ def test_a_table_that_is_there_already_is_used_as_it_is(conn, kind):
 def test_a_name_that_is_taken_is_refused(conn, first, second):
     with pytest.raises(ContractError, match="is taken"):
         make_tables(conn, [first, *([second] if second else [])])
+
+
+def test_a_uuid_may_be_given_as_one_or_as_text(conn):
+    table, one = ResultTable(conn, Table("ids", {"id": "UUID"})), UUID(int=1)
+    add(conn, table, [(one,), (str(one),), (None,)])
+    assert conn.execute("SELECT id FROM ids ORDER BY ALL").fetchall() == [(one,), (one,), (None,)]
