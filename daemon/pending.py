@@ -61,6 +61,8 @@ class Pending:
             return
         self._backlog.pop(key, None)
         waiting = self._waiting.get(key)
+        if waiting is not None and waiting.first_change is not None and waiting.due <= now:
+            return  # only no worker was free yet: nothing puts it off any more
         first = now if waiting is None or waiting.first_change is None else waiting.first_change
         if waiting is not None and waiting.unfinished:
             waiting.first_change = first

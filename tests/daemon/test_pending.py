@@ -61,7 +61,9 @@ class PendingRules(RuleBasedStateMachine):
     @rule(key=KEYS)
     def change(self, key):
         session = self.session(key)
-        session.changes.append(self.now)
+        due = session.due(*self.limits)
+        if due is None or due > self.now or session.first() is None:  # what is due is not put off any more
+            session.changes.append(self.now)
         if not session.running:
             session.behind, session.retry = False, None
         self.pending.changed(key, self.now)
@@ -294,3 +296,10 @@ def test_a_session_found_behind_does_not_wait_for_its_recheck(pending):
     assert pending.take(1).key == "a/1"
     pending.done("a/1", 2)
     assert pending.next_due(2) is None
+
+
+def test_a_change_of_a_session_that_is_due_already_does_not_put_it_off(pending):
+    pending.changed("a/1", 0)
+    pending.changed("a/1", 4)
+    assert pending.next_due(4) == 0
+    assert pending.take(4).since == 0
