@@ -86,6 +86,7 @@ class Writer:
         self._events = events
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
+        self._fold_until = 0.0  # set before it
         self._wake = threading.Condition()  # guards the next four
         self._urgent: deque[_Queued] = deque()
         self._backlog: deque[_Queued] = deque()
@@ -131,7 +132,8 @@ class Writer:
             self._wake.notify_all()
 
     def close(self, timeout: float) -> bool:
-        """Write what is queued, fold, and end. Returns whether that was done within ``timeout`` seconds."""
+        """Write what is queued, fold what half the time allows, and end; returns whether that was done in time."""
+        self._fold_until = time.monotonic() + timeout / 2
         self._closing.set()
         with self._wake:
             self._wake.notify_all()
@@ -151,8 +153,8 @@ class Writer:
                 self._maybe_fold(idle=not queued)
                 self.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
-                    while self._fold():
-                        pass
+                    while time.monotonic() < self._fold_until and self._fold():
+                        pass  # what is left is folded at the next start
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
             with self._wake:

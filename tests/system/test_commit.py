@@ -137,3 +137,21 @@ def test_a_database_in_an_impossible_place_is_one_line(box):
         assert result.returncode == 2
         assert result.stderr.startswith("sessiond: ")
         assert result.stderr.count("\n") == 1
+
+
+def test_a_stop_leaves_to_the_next_start_what_there_is_no_time_to_fold(box, line, monkeypatch):
+    live = box.live(Numbers, debounce_ms=0)
+    slices = []
+
+    def one_entry(conn, tables, upto=None):
+        slices.append(upto)
+        return 1  # there is always more
+
+    monkeypatch.setattr("daemon.writer.fold_slice", one_entry)
+    monkeypatch.setattr("daemon.engine.WRITE_SECONDS", 0.5)
+    box.append("alice/a.jsonl", line(1))
+    live.wait("processed", session_file="alice/a.jsonl")
+    assert live.stop() == 0
+    assert live.of("stopped", clean=True)
+    assert slices
+    assert box.query("SELECT count(*) FROM numbers") == [(1,)]
