@@ -102,7 +102,7 @@ def open_database(
     """
     path = Path(path)
     # Each checkpoint stops commits for a moment; at the default of 16 MB a cold start would make dozens.
-    config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "64MB"}
+    config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB"}
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
