@@ -45,6 +45,11 @@ def offered(conn: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Itera
         source.rows = None
 
 
+def forget(conn: duckdb.DuckDBPyConnection) -> None:
+    """A transaction was rolled back, and with it went the names that were registered in it."""
+    _sources.pop(conn, None)
+
+
 def insert(conn: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     """Append rows to a table, by the names of their columns."""
     with offered(conn, f"rows of {table}", rows):

@@ -90,13 +90,14 @@ def _check_roots(root: Path | None, option: Path | None) -> None:
         raise ConfigError(f"two roots: {printable(root)} and {printable(option)}", "give one of them")
 
 
-def _chosen(settings: Settings, events: Events) -> list[Registered]:
+def _chosen(settings: Settings, events: Events) -> tuple[list[Registered], list[str]]:
+    """The processors to run, and what is wrong with those that were wanted and cannot be."""
     processors, errors = load_processors(settings.processors)
     for error in errors:
         events.processor_unusable(printable(error))
     if not processors:
         raise ConfigError("there is no processor to run", "; ".join(printable(error) for error in errors))
-    return processors
+    return processors, [printable(error) for error in errors]
 
 
 @app.command()
@@ -119,7 +120,7 @@ def run(
     settings = _settings(root, root_option, db, config, processors=processor or None, log_level=log_level)
     events = Events(listener(settings.log_level, as_json=json_output))
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
-    service = Service(settings, _chosen(settings, events), events, reload=lambda: load(flags, config)[0])
+    service = Service(settings, _chosen(settings, events)[0], events, reload=lambda: load(flags, config)[0])
     service.handle_signals()
     # Python's own way to tell of a thread that died would print what the error says, which may quote a transcript.
     threading.excepthook = lambda died: events.part_failed(
@@ -143,7 +144,9 @@ def scan(
     """
     settings = _settings(root, root_option, db, config, processors=processor or None)
     log = listener("warning", as_json=json_output)
-    outcome = scan_once(settings, _chosen(settings, Events(log)), log, progress=not json_output)
+    chosen, unusable = _chosen(settings, Events(log))
+    outcome = scan_once(settings, chosen, log, progress=not json_output)
+    outcome["unusable"] += unusable
     clean = outcome.pop("clean")
     rows = [list(row.values()) for row in outcome["processors"]]
     show(outcome, json_output, ["processor", "sessions", "lines", "malformed", "items", "failed"], rows)
@@ -283,6 +286,8 @@ def check_config(
 def _change_state(
     settings: Settings, work: Callable[[Any], list[tuple[str, str]]], json_output: bool
 ) -> list[tuple[str, str]]:
+    if not settings.db.exists():
+        raise ConfigError(f"there is no database {printable(settings.db)}", "give the one that is meant with --db")
     with open_database(settings.db) as conn, transaction(conn):
         done = work(conn)
     rows = [[name, printable(key)] for name, key in sorted(done)]

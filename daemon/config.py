@@ -41,16 +41,18 @@ class Settings(BaseSettings):
     debounce_ms: int = Field(200, ge=0, le=60_000, description="quiet time to wait for after a change")
     max_delay_ms: int = Field(1000, ge=0, le=600_000, description="the longest that the debounce delays a change")
     settle_seconds: float = Field(5.0, gt=2, le=3600, description="quiet time before a session is checked whole")
-    scan_seconds: float = Field(300.0, ge=1, description="time between two full scans")
-    fallback_scan_seconds: float = Field(5.0, ge=0.5, description="the same where the kernel reports no changes")
+    scan_seconds: float = Field(300.0, ge=1, le=86_400, description="time between two full scans")
+    fallback_scan_seconds: float = Field(
+        5.0, ge=0.5, le=86_400, description="the same where the kernel reports no changes"
+    )
     workers: int = Field(2, ge=1, le=64, description="threads of each incremental processor")
     max_attempts: int = Field(5, ge=1, le=100, description="failures on one content before quarantine")
-    backoff_seconds: float = Field(1.0, gt=0, description="wait before the first retry; doubles each time")
-    backoff_max_seconds: float = Field(300.0, gt=0, description="the longest wait before a retry")
+    backoff_seconds: float = Field(1.0, gt=0, le=86_400, description="wait before the first retry; doubles each time")
+    backoff_max_seconds: float = Field(300.0, gt=0, le=86_400, description="the longest wait before a retry")
     chunk_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="of a session processed at a time")
     line_limit_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 30, description="longer lines are skipped")
     stop_seconds: float = Field(5.0, ge=0, le=600, description="time that runs get to finish on a stop")
-    memory_limit: str = Field("512MB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$", description="of the database")
+    memory_limit: str = Field("512MB", pattern=r"^0*[1-9]\d*(\.\d+)? ?[MGT]i?B$", description="of the database")
     database_threads: int = Field(1, ge=1, le=64, description="threads of the database")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 

@@ -12,6 +12,9 @@ from blake3 import blake3
 
 HASH_PREFIX = "blake3:"
 
+LATEST_NS = (1 << 63) - 1
+"""What a column can hold: the year 2262. Anyone may give a file a later mtime; its ctime tells changes apart."""
+
 
 class Signature(NamedTuple):
     """A file at one look. Compared for inequality only: any difference means that it may have changed."""
@@ -25,7 +28,8 @@ class Signature(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> "Signature":
         """The signature in a result of :func:`os.stat`."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        mtime_ns = min(max(status.st_mtime_ns, -LATEST_NS), LATEST_NS)
+        return cls(status.st_dev, status.st_ino, status.st_size, mtime_ns, status.st_ctime_ns)
 
 
 class Place(enum.IntEnum):

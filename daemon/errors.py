@@ -26,6 +26,10 @@ class StoreError(SessiondError):
     """The database cannot be used."""
 
 
+class OverMemoryError(SessiondError):
+    """What one run gives needs more memory to write than the database may use."""
+
+
 class StoreLockedError(StoreError):
     """Another process has the database open."""
 

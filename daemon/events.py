@@ -47,9 +47,9 @@ class Events:
         """Everything that was done is committed. Not clean: a run was abandoned and will be done again."""
         self._tell("info" if clean else "warning", "stopped", clean=clean)
 
-    def reloaded(self, changed: list[str]) -> None:
-        """The configuration was read again; these settings took effect."""
-        self._tell("info", "reloaded", changed=changed)
+    def reloaded(self, changed: list[str], waiting: list[str]) -> None:
+        """The configuration was read again; ``changed`` took effect, ``waiting`` will with the next start."""
+        self._tell("info", "reloaded", changed=changed, after_restart=waiting)
 
     def reload_failed(self, error: str) -> None:
         """The new configuration is wrong; the old one stays."""
@@ -205,6 +205,10 @@ class Events:
     def fold_failed(self, error: str) -> None:
         """The log could not be folded; it grows until it can be, which is tried again and again."""
         self._tell("warning", "fold_failed", error=error, hint="free space, or raise memory_limit; nothing is lost")
+
+    def note_failed(self, error: str) -> None:
+        """Failed runs could not be recorded: they are known until the next restart only."""
+        self._tell("error", "note_failed", error=error)
 
     def store_blocked(self, error: str) -> None:
         """The database cannot be written; everything waits and is tried again."""

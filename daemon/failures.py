@@ -87,10 +87,10 @@ class Failures:
         self._retry_at[key] = math.inf if failure.quarantined else now + wait
         return failure, self._retry_at[key]
 
-    def retry_at(self, key: str, content: str) -> float | None:
-        """When a failure on this very content is tried again: infinite in quarantine; None if it did not fail."""
+    def retry_at(self, key: str, contents: Sequence[str]) -> float | None:
+        """When a failure on one of these is tried again: infinite in quarantine; None if there was none."""
         failure = self.known.get(key)
-        if failure is None or failure.content != content:
+        if failure is None or failure.content not in contents:
             return None
         return math.inf if failure.quarantined else self._retry_at.get(key, 0.0)
 

@@ -29,6 +29,10 @@ class GuardedConnection:
         """As the connection's."""
         return self._conn.sql(_allowed(query), *args, **kwargs)
 
+    def from_query(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the connection's."""
+        return self._conn.from_query(_allowed(query), *args, **kwargs)
+
     def query(self, query: Any, *args: Any, **kwargs: Any) -> Any:
         """As the connection's."""
         return self._conn.query(_allowed(query), *args, **kwargs)

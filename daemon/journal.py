@@ -68,7 +68,7 @@ class _Journald:
 
     def __init__(self, level: Level) -> None:
         self._least = _LEVELS[level]
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
     def __call__(self, level: Level, event: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._least:

@@ -142,10 +142,10 @@ class Lane:
         """What is remembered of failed runs of this session."""
         return self._failures.known.get(key)
 
-    def retry_at(self, key: str, content: str) -> float | None:
-        """When this very content is tried again, see :meth:`Failures.retry_at`."""
+    def retry_at(self, key: str, contents: Sequence[str]) -> float | None:
+        """When a failure on one of these is tried again, see :meth:`Failures.retry_at`."""
         with self.wake:
-            return self._failures.retry_at(key, content)
+            return self._failures.retry_at(key, contents)
 
     # How runs end
 

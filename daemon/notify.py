@@ -14,6 +14,7 @@ def notify(*lines: str) -> None:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)  # one who does not read must not hold up the service
             sender.connect(address)
             sender.sendall("\n".join(lines).encode())
     except OSError:

@@ -42,10 +42,14 @@ NO_OUTCOME = (SessionBusyError, SessionError, ProcessorFailedError, duckdb.Error
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a run is about, once the file was looked at."""
+    """What a run is about, once the file was looked at.
+
+    A failure counts against ``content``, the death of the process against ``begin``.
+    """
 
     content: str
     signature: Signature
+    begin: str = ""
 
 
 class Outcomes:

@@ -51,6 +51,11 @@ ALL = (1 << 63) - 1
 CARRY_BYTES = 1_000
 """About what an entry of the log takes without its carry."""
 
+ADOPTED = "adopted"
+"""In place of a fingerprint: another tool has processed this content, and left no carry to go on from."""
+
+_ADOPT = f"fingerprint = '{ADOPTED}', position = 0, place = 0, carry = NULL, settled = false"
+
 # Orders the log's entries of one session: only one commit per (processor, session) is ever under way, and a
 # log from before this process is folded before the first entry is made.
 _sequence = itertools.count(1)
@@ -212,11 +217,24 @@ def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
             SELECT cursors.rowid FROM session_cursors AS cursors
             ANTI JOIN session_processor_state USING (processor_name, session_file)
             WHERE cursors.file_hash <> '')""")
-    conn.execute("""
-        DELETE FROM session_cursors WHERE rowid IN (
-            SELECT cursors.rowid FROM session_cursors AS cursors
-            JOIN session_processor_state AS state USING (processor_name, session_file)
-            WHERE cursors.file_hash <> '' AND cursors.file_hash IS DISTINCT FROM state.file_hash)""")
+    conn.execute(f"""
+        UPDATE session_cursors AS cursors
+        SET {_ADOPT}, file_hash = coalesce(state.file_hash, ''), items = coalesce(state.items_extracted, 0)
+        FROM session_processor_state AS state
+        WHERE cursors.processor_name = state.processor_name AND cursors.session_file = state.session_file
+            AND cursors.file_hash <> '' AND cursors.file_hash IS DISTINCT FROM state.file_hash""")
+
+
+def adopt(conn: duckdb.DuckDBPyConnection, processor: str, key: str, file_hash: str, items: int) -> None:
+    """Another tool has processed a session: what it recorded counts, and not our cursor.
+
+    The cursor stays, as the sign that there are rows to be replaced when the session is processed anew.
+    """
+    for table in ("session_cursor_log", "session_cursors"):
+        conn.execute(
+            f"UPDATE {table} SET {_ADOPT}, file_hash = ?, items = ? WHERE processor_name = ? AND session_file = ?",
+            [file_hash, items, processor, key],
+        )
 
 
 @dataclass(frozen=True, slots=True)

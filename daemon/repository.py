@@ -8,6 +8,7 @@ import duckdb
 
 from daemon.cursor import Signature, username_of, utc_now
 from daemon.errors import SessionError
+from daemon.positions import ADOPTED, adopt
 from daemon.scan import scan
 from daemon.transcript import Transcripts
 
@@ -41,11 +42,7 @@ class SessionProcessorStateRepository:
         self, processor_name: str, session_file: str, username: str, items_count: int, file_hash: str
     ) -> None:
         """Record that a file with that hash is processed, in place of what was recorded before."""
-        mine = "processor_name = ? AND session_file = ?"
-        # What was recorded counts, not where a processor was. Until the row stands, what is missing only means that
-        # the session is processed again.
-        for table in ("session_cursor_log", "session_cursors"):
-            self._conn.execute(f"DELETE FROM {table} WHERE {mine}", [processor_name, session_file])
+        adopt(self._conn, processor_name, session_file, file_hash or "", items_count)
         self._conn.execute(
             """
             INSERT INTO session_processor_state VALUES (?, ?, ?, ?, ?, ?)
@@ -88,15 +85,20 @@ class SessionProcessorStateRepository:
             """
             SELECT session_file, coalesce(latest.file_hash, state.file_hash, ''),
                 coalesce(latest.processed_at, state.processed_at), coalesce(settled, false),
-                device, inode, size, mtime_ns, ctime_ns
+                fingerprint, device, inode, size, mtime_ns, ctime_ns
             FROM (SELECT * FROM session_processor_state WHERE processor_name = $name) AS state
             FULL JOIN (SELECT * FROM session_positions WHERE processor_name = $name) AS latest USING (session_file)
             """,
             {"name": processor_name},
         ).fetchall()
         return {
-            key: (file_hash, at, None if signature[0] is None else Signature(*signature), bool(settled))
-            for key, file_hash, at, settled, *signature in rows
+            key: (
+                file_hash,
+                at,
+                None if fingerprint in {None, ADOPTED} else Signature(*signature),
+                bool(settled),
+            )
+            for key, file_hash, at, settled, fingerprint, *signature in rows
         }
 
 

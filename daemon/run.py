@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import msgspec
+from blake3 import blake3
 
 from daemon.commit import Commit
 from daemon.cursor import Cursor, Place, username_of
@@ -19,15 +20,14 @@ from daemon.errors import ContractError
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.look import Look
-from daemon.positions import Entry, append, forget_position
-from daemon.store import transaction
+from daemon.positions import ADOPTED, Entry, append, forget_position
+from daemon.store import scalar, transaction
 from daemon.tables import ResultTable, Row, Updates
 from daemon.transcript import Transcripts
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
 
-ADOPTED = "adopted"
-"""In place of a fingerprint: another tool has processed this content, and left no carry to go on from."""
+_TRANSACTION = "SELECT txid_current()"
 
 
 class ProcessorFailedError(Exception):
@@ -66,6 +66,19 @@ class Job:
 def content_of(spec: Registered, look: Look) -> str:
     """What a run is about: a failure counts against exactly this."""
     return f"{spec.version}:{look.fingerprint if spec.incremental else look.file_hash}"
+
+
+def begin_of(spec: Registered, job: Job, look: Look) -> str:
+    """What a run begins with: the death of the process counts against this.
+
+    Unlike the content, it stays the same while lines are appended: one that kills the process would otherwise get
+    a new chance to with each of them.
+    """
+    if not spec.incremental:
+        return f"{spec.version}:from:{look.signature.inode}"
+    before = job.before.fingerprint if job.before is not None and look.start else ""
+    first = look.data[: look.data.find(b"\n") + 1]
+    return f"{spec.version}:from:{blake3(before.encode() + first).hexdigest()}"
 
 
 def run_incremental(
@@ -188,6 +201,7 @@ def run_whole(
     # A processor may insert from its own variables, which DuckDB then has to look for behind the guard.
     conn.execute("SET python_scan_all_frames = true")
     with transaction(conn):
+        number = scalar(conn, _TRANSACTION)
         with _processor_errors():
             guarded = GuardedConnection(conn)
             result = spec.processor.process_session(root / job.key, username_of(job.key), job.key, guarded)
@@ -197,6 +211,9 @@ def run_whole(
         with _processor_errors():
             items = _count(result)
         conn.abort()  # a result that the processor has left unread would be in the way
+        with _processor_errors():
+            if scalar(conn, _TRANSACTION) != number:
+                raise ContractError(f"{spec.name} has ended the transaction", "what it wrote may be there twice")
         entry = Entry(spec.name, job.key, replace(cursor, items=items), at)
         claim()
         if heals or job.moved_from:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from daemon.cursor import Signature
+from daemon.cursor import LATEST_NS, Signature
 from daemon.opening import SUFFIX, is_name
 
 BATCH = 1000
@@ -100,7 +100,10 @@ class _Walk:
                 self._refused(key, "unreadable")
                 return
             # As a plain tuple: its hash is that of the signature, which is only made where it is needed.
-            seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            mtime_ns = status.st_mtime_ns
+            if not -LATEST_NS <= mtime_ns <= LATEST_NS:
+                mtime_ns = Signature.of(status).mtime_ns
+            seen = (status.st_dev, status.st_ino, status.st_size, mtime_ns, status.st_ctime_ns)
             totals = self.totals
             totals.files += 1
             totals.bytes += status.st_size

@@ -25,6 +25,9 @@ from daemon.watch import Watch
 from processors.registry import Registered
 
 TICK_SECONDS = 1.0
+RELOADED = {"scan_seconds", "fallback_scan_seconds"}
+"""Settings that SIGHUP changes; the others take a restart."""
+
 STUCK_SECONDS = 120.0
 """No commit takes this long; a writer that does has to be replaced with the process."""
 
@@ -188,12 +191,11 @@ class Service:
         try:
             if self._reload is not None:
                 new = self._reload()
-                changed = [
-                    name for name in type(new).model_fields if getattr(new, name) != getattr(self._settings, name)
-                ]
+                changed = {name: value for name, value in new if value != getattr(self._settings, name)}
+                now = {name: value for name, value in changed.items() if name in RELOADED}
                 self.survey.retime(new.scan_seconds, new.fallback_scan_seconds)
-                self._settings = new
-                self._events.reloaded(changed)
+                self._settings = self._settings.model_copy(update=now)
+                self._events.reloaded(list(now), [name for name in changed if name not in now])
         except Exception as error:  # noqa: BLE001  # the old settings stay, and the operator is told why
             self._events.reload_failed(describe(error))
         notify("READY=1", self._status())

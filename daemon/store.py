@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from daemon import arrow
 from daemon.errors import StoreError, StoreLockedError, printable
 
 SCHEMA_VERSION = 1
@@ -110,6 +111,7 @@ def open_database(
     with store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
+            _check_file(path)
             # Opening for writing may already change the file, so the version is read without.
             # Where this process has it open already, it cannot be, and migrate() reads the version first anyway.
             with suppress(duckdb.ConnectionException), duckdb.connect(str(path), read_only=True) as reader:
@@ -170,9 +172,19 @@ def scalar(conn: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> 
     return rows[0][0] if rows else None
 
 
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether a transaction needs more memory than the database may use, found at its commit or before."""
+    text = str(error)
+    return isinstance(error, duckdb.OutOfMemoryException) or (
+        isinstance(error, duckdb.Error) and ("could not allocate" in text or "Out of Memory" in text)
+    )
+
+
 def cannot_write(error: duckdb.Error) -> bool:
-    """Whether the database cannot be written for a reason that may pass: disk full, quota, memory."""
-    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+    """Whether the database cannot be written for a reason that may pass: disk full, quota."""
+    if out_of_memory(error):
+        return False
+    if isinstance(error, duckdb.IOException):
         return True
     # DuckDB reports a write that failed during a commit as an error of the transaction.
     return isinstance(error, duckdb.TransactionException) and "Could not" in str(error)
@@ -180,7 +192,7 @@ def cannot_write(error: duckdb.Error) -> bool:
 
 def is_conflict(error: BaseException | None) -> bool:
     """Whether another connection was quicker to change the same rows: the transaction is to be tried again."""
-    if not isinstance(error, duckdb.TransactionException) or cannot_write(error):
+    if not isinstance(error, duckdb.TransactionException) or cannot_write(error) or out_of_memory(error):
         return False
     return "onflict" in str(error) or "Failed to commit" in str(error)
 
@@ -195,6 +207,7 @@ def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     except BaseException:
         with suppress(duckdb.Error):  # a failed commit has ended the transaction already
             conn.rollback()
+        arrow.forget(conn)
         raise
 
 
@@ -231,6 +244,16 @@ def _explained(error: duckdb.Error, path: Path) -> StoreError:
         f"cannot open the database {shown}: {first_line}",
         "it may be damaged; move it and its .wal aside to start anew from the transcripts",
     )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is plainly no database, before anybody is told to set it aside as a damaged one."""
+    shown = printable(path)
+    if path.is_dir():
+        raise StoreError(f"the database {shown} is a folder", "choose a file with --db")
+    with path.open("rb") as file:
+        if file.read(12)[8:] != b"DUCK":
+            raise StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
 
 
 def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:

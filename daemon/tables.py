@@ -7,8 +7,10 @@ A table of the kind ``append`` is one table. A table ``t`` of the kind ``one_per
 ``t_settled``, a log ``t_log`` to which each commit appends, and a view ``t`` that shows the latest of both.
 """
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, groupby
 from typing import Any
 
 import duckdb
@@ -21,8 +23,8 @@ from daemon.store import OWN_TABLES, scalar
 from processors.contract import ENGINE_COLUMNS, Rows, Table
 
 Row = tuple[object, ...]
-Updates = tuple[tuple[str, ...], list[Row]]
-"""Names of columns, and rows of just these."""
+Updates = list[tuple[tuple[str, ...], list[Row]]]
+"""Names of columns, and rows of just these; in the order in which they apply."""
 
 _NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -125,7 +127,7 @@ class ResultTable:
             tuples = tuples[-1:]
         return [row + engine for row in tuples]
 
-    def updates(self, rows: Rows, key: str) -> Updates | None:
+    def updates(self, rows: Rows, key: str) -> Updates:
         """News about rows of one session: the key columns, those to change, and ``session_file``.
 
         Raises:
@@ -133,12 +135,19 @@ class ResultTable:
 
         """
         if not rows:
-            return None
-        first: Any = rows if isinstance(rows, Mapping) else rows[0]
-        columns = tuple(first) if isinstance(first, Mapping) else tuple(self.declared.columns)
-        if not self.declared.key or not set(self.declared.key) <= set(columns):
-            raise ContractError(f"table {self.name}: updates need the columns of its key", "declare Table(key=…)")
-        return (*columns, "session_file"), [(*row, key) for row in self._tuples(rows, columns)]
+            return []
+        made: Updates = []
+        # Rows as dicts may name other columns each.
+        groups: Any = [(tuple(rows), rows)] if isinstance(rows, Mapping) else groupby(rows, self._named)
+        for columns, group in groups:
+            if not self.declared.key or not set(self.declared.key) <= set(columns):
+                raise ContractError(f"table {self.name}: updates need the columns of its key", "declare Table(key=…)")
+            same = group if isinstance(group, Mapping) else list(group)
+            made.append(((*columns, "session_file"), [(*row, key) for row in self._tuples(same, columns)]))
+        return made
+
+    def _named(self, row: Any) -> tuple[str, ...]:
+        return tuple(row) if isinstance(row, Mapping) else tuple(self.declared.columns)
 
     def _tuples(self, rows: Rows, columns: tuple[str, ...]) -> Sequence[Row]:
         if isinstance(rows, Mapping):
@@ -215,10 +224,8 @@ class ResultTable:
             ContractError: a value does not fit its column.
 
         """
-        by_columns: dict[tuple[str, ...], list[Row]] = {}
-        for columns, rows in news:
-            by_columns.setdefault(columns, []).extend(rows)
-        for columns, rows in by_columns.items():
+        for columns, groups in groupby(chain.from_iterable(news), operator.itemgetter(0)):
+            rows = list(chain.from_iterable(rows for _, rows in groups))
             changed = [name for name in columns if name not in {*self.declared.key, "session_file"}]
             if changed:
                 self._update(conn, self._arrow(columns, rows), changed)

@@ -115,8 +115,9 @@ class Transcripts:
         with active.lock, open_session(self.root, key) as (fd, signature):
             self.files_opened += 1
             racy = self._now_ns() - signature.ctime_ns < RACY_NS
-            if active.shared is not None:
-                place, look = active.shared
+            shared = active.shared  # another thread may take it away meanwhile
+            if shared is not None:
+                place, look = shared
                 if place == position(cursor) and look.signature == signature and (racy or not look.recheck):
                     return look
             look = self._look(fd, signature, cursor, active, racy=racy)

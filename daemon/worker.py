@@ -6,10 +6,11 @@ lane is closed. A thread that dies is replaced by :meth:`Workers.tick`. A run ov
 thread cannot be killed, so another one takes its place and whatever it still returns is dropped.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -24,7 +25,7 @@ from daemon.look import Look
 from daemon.outcome import NO_OUTCOME, About, Outcomes
 from daemon.pending import Taken
 from daemon.positions import Entry
-from daemon.run import Job, adopt, content_of, look_whole, run_incremental, run_whole
+from daemon.run import Job, adopt, begin_of, content_of, look_whole, run_incremental, run_whole
 from daemon.tables import ResultTable
 
 LONG_SECONDS = 1.0
@@ -162,10 +163,14 @@ class Workers:
                     if self.paused and not self._lane.closed:  # what hung has come back: go on
                         self.paused = False
                         self._add()
+                        self._lane.wake.notify_all()
 
     def _take(self, worker: _Worker) -> Taken | None:
         with self._lane.wake:
-            while not (self._lane.closed or self.paused or worker.stale):
+            while not (self._lane.closed or worker.stale):
+                if self.paused:
+                    self._lane.wake.wait()
+                    continue
                 taken = self._lane.take(backlog=self._takes_backlog())
                 if taken is not None:
                     worker.taken, worker.about, worker.began = taken, None, self._lane.clock()
@@ -247,14 +252,14 @@ class Workers:
 
     def _needs_run(self, worker: _Worker, taken: Taken, job: Job, look: Look) -> bool:
         """Whether the processor has to see this; otherwise the run is ended here."""
-        about = About(content_of(self._spec, look), look.signature)
+        about = About(content_of(self._spec, look), look.signature, begin_of(self._spec, job, look))
         with self._lane.wake:
             worker.about = about
         if not look.changed and not job.moved_from:
             self._release(worker)
             self._outcomes.settled(taken, look)
             return False
-        retry_at = self._lane.retry_at(taken.key, about.content)
+        retry_at = self._lane.retry_at(taken.key, (about.content, about.begin))
         if retry_at is not None and retry_at > self._lane.clock():
             self._release(worker)
             self._outcomes.refrain(taken, look, retry_at)
@@ -268,12 +273,16 @@ class Workers:
         self._outcomes.submit(taken, replace(look, more=False), Commit(entry, moved_from=job.moved_from))
         return False
 
-    def _in_flight(self, worker: _Worker, key: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def _in_flight(self, worker: _Worker, key: str) -> Iterator[None]:
         """Notes the run; one that may have killed the process before, when nothing else was known, goes alone."""
         assert worker.about is not None
         failure = self._lane.failure(key)
         suspect = failure is not None and failure.signature is None
-        return worker.slot.run(self._spec.name, key, worker.about.content, alone=suspect)
+        worker.began = math.inf  # waiting for others is not part of the budget
+        with worker.slot.run(self._spec.name, key, worker.about.begin, alone=suspect):
+            worker.began = self._lane.clock()
+            yield
 
     def _tell(self, job: Job, look: Look) -> None:
         if look.rewrite:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import duckdb
 
 from daemon.commit import Commit, apply, fold_slice
-from daemon.errors import StoreError, describe, printable
+from daemon.errors import OverMemoryError, StoreError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
 from daemon.positions import ALL, CARRY_BYTES, next_sequence
-from daemon.store import cannot_write, is_conflict, transaction
+from daemon.store import cannot_write, is_conflict, out_of_memory, transaction
 from daemon.tables import ResultTable
 
 MOST_BYTES = 128 << 20
@@ -189,7 +189,12 @@ class Writer:
         if commits := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, Commit)]:
             self._commit(commits)
         if notes := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, FailureNote)]:
-            self._retried(lambda: self._remember([note for note, _ in notes]))
+            try:
+                self._retried(lambda: self._remember([note for note, _ in notes]))
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001  # it is remembered in memory; the next restart may not know
+                self._events.note_failed(self._shown(error))
             for _, done in notes:
                 done(None)
 
@@ -234,22 +239,30 @@ class Writer:
                     "the daemon stops and has to be started again; what is committed is safe",
                 ) from error
             except duckdb.Error as error:
+                if out_of_memory(error):
+                    raise OverMemoryError("its rows need more memory than memory_limit", "raise it") from None
                 if is_conflict(error) and time.monotonic() < conflicts_until:
                     self._closing.wait(CONFLICT_PAUSE)
                     continue
                 if not cannot_write(error):
                     raise
-                if self._blocked_since is None:
-                    self._blocked_since = time.monotonic()
-                    self._events.store_blocked(self._shown(error))
+                self._blocked(error)
                 if self._closing.wait(wait):
                     raise
                 wait = min(wait * 2, longest)
             else:
-                if self._blocked_since is not None:
-                    self._events.store_resumed(time.monotonic() - self._blocked_since)
-                    self._blocked_since = None
+                self._resumed()
                 return
+
+    def _blocked(self, error: duckdb.Error) -> None:
+        if self._blocked_since is None:
+            self._blocked_since = time.monotonic()
+            self._events.store_blocked(self._shown(error))
+
+    def _resumed(self) -> None:
+        if self._blocked_since is not None:
+            self._events.store_resumed(time.monotonic() - self._blocked_since)
+            self._blocked_since = None
 
     def _maybe_fold(self, *, idle: bool) -> None:
         """One slice, if it is time for one: whoever comes meanwhile waits for a slice only, not for a fold."""
@@ -271,9 +284,9 @@ class Writer:
         try:
             entries = fold_slice(self._conn, self._tables, upto)
         except duckdb.Error as error:
-            if not (is_conflict(error) or cannot_write(error)):
+            if not (is_conflict(error) or cannot_write(error) or out_of_memory(error)):
                 raise
-            if cannot_write(error) and not self._fold_failed:
+            if not (is_conflict(error) or self._fold_failed):
                 self._fold_failed = True
                 self._events.fold_failed(self._shown(error))
             with self._wake:

@@ -62,6 +62,8 @@ class Table:
                 raise ValueError(f"table {self.name!r}: {name!r} is not a plain lower-case identifier")
         if taken := ENGINE_COLUMNS.keys() & self.columns.keys():
             raise ValueError(f"table {self.name!r}: the engine adds {', '.join(sorted(taken))} itself")
+        if self.kind == "one_per_session" and "seq" in self.columns:
+            raise ValueError(f"table {self.name!r}: the engine has a column seq in it")
         if unknown := set(self.key) - self.columns.keys():
             raise ValueError(f"table {self.name!r}: key column {', '.join(sorted(unknown))} is not declared")
         if self.key and self.kind != "append":

@@ -11,6 +11,7 @@ import msgspec
 from processors.contract import IncrementalProcessor, SessionProcessor, Table
 
 GROUP = "sessiond.processors"
+LONGEST = 1_000_000
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -66,6 +67,7 @@ def register(processor: object, source: str = "given directly") -> Registered:
     tables = tuple(attribute("tables", (Sequence,), ())) if incremental else ()
     if wrong := [table for table in tables if not isinstance(table, Table)]:
         raise ProcessorError(f"{source}: tables holds {wrong[0]!r}; it has to be processors.Table")
+
     version = attribute("version", (int,), 1)
     if not 0 < version < 2**31:
         raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
@@ -73,14 +75,20 @@ def register(processor: object, source: str = "given directly") -> Registered:
         processor=processor,
         name=name,
         version=version,
-        cadence_seconds=max(0.0, 60.0 * attribute("cadence_minutes", (int, float), 0)),
+        cadence_seconds=60.0 * _duration(source, "cadence_minutes", attribute("cadence_minutes", (int, float), 0)),
         tables=tables,
         # Made once, in this thread: see processors.contract on decoders that are made by two.
         decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,
-        budget_seconds=attribute("budget_seconds", (int, float), 300),
+        budget_seconds=_duration(source, "budget_seconds", attribute("budget_seconds", (int, float), 300)),
         incremental=incremental,
         source=source,
     )
+
+
+def _duration(source: str, name: str, value: float) -> float:
+    if not value <= LONGEST:  # nor is it, if it is no number
+        raise ProcessorError(f"{source}: {name} is {value}; it has to be at most {LONGEST:,}")
+    return max(0.0, float(value))
 
 
 def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorError]]:
@@ -91,6 +99,7 @@ def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorErro
 
     """
     found: dict[str, Registered] = {}
+    names: set[str] = set()
     owners: dict[str, str] = {}
     errors: list[ProcessorError] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -98,15 +107,18 @@ def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorErro
             candidate = register(_load(entry), _source(entry))
             _check_unique(candidate, found, owners)
         except ProcessorError as error:
-            errors.append(error)
+            if not only or entry.name in only:
+                names.add(entry.name)
+                errors.append(error)
             continue
+        names.add(candidate.name)
         if not only or candidate.name in only:
             found[candidate.name] = candidate
             owners.update({table.name: candidate.name for table in candidate.tables})
     errors.extend(
-        ProcessorError(f"no processor is called {name!r}; there are: {', '.join(sorted(found)) or 'none'}")
+        ProcessorError(f"no processor is called {name!r}; there are: {', '.join(sorted(names)) or 'none'}")
         for name in only
-        if name not in found
+        if name not in names
     )
     return list(found.values()), errors
 
