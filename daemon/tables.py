@@ -78,8 +78,14 @@ class ResultTable:
                     "give it another name in the new version, or drop the old one",
                 ) from error
         schema = conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema
-        self._uuids = {name for name, kind in self._types.items() if kind.upper() == "UUID"}  # text, to Arrow
         self._fields = {name: schema.field(name) for name in self._types}
+        # Text to Arrow, and more than that to the database: UUID, JSON, ENUM.
+        self._texts = [
+            name
+            for name, field in self._fields.items()
+            if self._types[name].upper() not in {"VARCHAR", "TEXT", "STRING"}
+            and (pa.types.is_string(field.type) or pa.types.is_dictionary(field.type))
+        ]
 
     def _create(self, conn: duckdb.DuckDBPyConnection, name: str, **more: str) -> None:
         wanted = self._types | more
@@ -93,6 +99,8 @@ class ResultTable:
                     conn.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
                     continue
                 meant = scalar(conn, f"SELECT typeof(NULL::{kind})")
+                if meant == "BIT":  # which Arrow does not bring back as it was
+                    raise ContractError(f"table {name}: column {column} is a BIT", "declare a VARCHAR or a BLOB")
                 if there[column] != meant:
                     raise ContractError(
                         f"table {name}: column {column} is {there[column]} in the database, {meant} in the processor",
@@ -188,9 +196,10 @@ class ResultTable:
             kind = self._fields[name].type
             if pa.types.is_integer(kind) and float in set(map(type, values)):  # Arrow would cut it off
                 raise self._misfit(name)
-            given = [None if value is None else str(value) for value in values] if name in self._uuids else values
+            text = name in self._texts
+            given = [None if value is None else str(value) for value in values] if text else values
             try:
-                arrays.append(pa.array(given, kind))
+                arrays.append(pa.array(given, pa.string() if text else kind))
             except _NOT_CONVERTED as error:
                 raise self._misfit(name) from error
         return pa.table(arrays, list(columns))
@@ -215,7 +224,16 @@ class ResultTable:
         table = self._arrow(tuple(self._types), rows)
         if self.declared.kind == "one_per_session":
             table = table.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), table.num_rows))
+        self._check_texts(conn, table)
         insert(conn, self.appends_to, table)
+
+    def _check_texts(self, conn: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
+        for name in set(self._texts) & set(rows.column_names):
+            relation = f"{name} of {self.name}"
+            with offered(conn, relation, rows.select([name])):
+                wrong = f'"{name}" IS NOT NULL AND TRY_CAST("{name}" AS {self._types[name]}) IS NULL'
+                if scalar(conn, f'SELECT count(*) FROM "{relation}" WHERE {wrong}'):
+                    raise self._misfit(name)
 
     def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Updates]) -> None:
         """Change rows that are there, inside the caller's transaction.
@@ -231,6 +249,7 @@ class ResultTable:
                 self._update(conn, self._arrow(columns, rows), changed)
 
     def _update(self, conn: duckdb.DuckDBPyConnection, news: pa.Table, changed: Sequence[str]) -> None:
+        self._check_texts(conn, news)
         sets = ", ".join(f'"{name}" = news."{name}"' for name in changed)
         matches = [f'rows."{name}" IS NOT DISTINCT FROM news."{name}"' for name in self.declared.key]
         values: list[object] = []

@@ -125,7 +125,7 @@ def test_updates_need_a_key(conn):
         table.updates([{"text": "x"}], "alice/s.jsonl")
     with pytest.raises(ContractError, match="key"):
         ResultTable(conn, LATEST).updates([{"n": 1}], "alice/s.jsonl")
-    assert table.updates([], "alice/s.jsonl") is None
+    assert table.updates([], "alice/s.jsonl") == []
 
 
 def test_one_per_session_shows_the_latest_whether_it_is_settled_or_in_the_log(conn):
@@ -222,3 +222,25 @@ def test_a_uuid_may_be_given_as_one_or_as_text(conn):
     table, one = ResultTable(conn, Table("ids", {"id": "UUID"})), UUID(int=1)
     add(conn, table, [(one,), (str(one),), (None,)])
     assert conn.execute("SELECT id FROM ids ORDER BY ALL").fetchall() == [(one,), (one,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits", "wrong"),
+    [("UUID", str(UUID(int=1)), "no uuid"), ("JSON", '{"a": 1}', "{"), ("ENUM('x', 'y')", "x", "z")],
+)
+def test_text_that_is_more_than_text_to_the_database_is_checked_and_its_column_named(conn, kind, fits, wrong):
+    table = ResultTable(conn, Table("odd", {"n": "BIGINT", "odd": kind}, key=("n",)))
+    add(conn, table, [(1, fits), (2, None)])
+    with pytest.raises(ContractError, match="column odd") as raised:
+        add(conn, table, [(3, fits), (4, wrong)])
+    assert wrong not in str(raised.value).partition(kind)[0]
+    with pytest.raises(ContractError, match="column odd"), transaction(conn):
+        table.update(conn, [table.updates([{"n": 1, "odd": wrong}], "alice/s.jsonl")])
+    with transaction(conn):
+        table.update(conn, [table.updates([{"n": 2, "odd": fits}], "alice/s.jsonl")])
+    assert conn.execute("SELECT n, odd::VARCHAR FROM odd ORDER BY ALL").fetchall() == [(1, fits), (2, fits)]
+
+
+def test_a_bit_is_refused(conn):
+    with pytest.raises(ContractError, match="BIT"):
+        ResultTable(conn, Table("bits", {"bits": "BIT"}))
