@@ -106,7 +106,7 @@ def test_paths_are_absolute_and_may_begin_with_a_tilde(tmp_path, monkeypatch):
         ("workers", "0", "greater than or equal to 1"),
         ("workers", "65", "less than or equal to 64"),
         ("chunk_bytes", "5", "greater than or equal to 1024"),
-        ("memory_limit", "lots", "[KMGT]"),
+        ("memory_limit", "lots", "[MGT]"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("scan_seconds", "nan", ""),
     ],
