@@ -26,7 +26,7 @@ from daemon.events import Events
 from daemon.lane import Lane
 from daemon.look import Look
 from daemon.pending import Taken
-from daemon.run import ProcessorFailedError, content_of
+from daemon.run import ProcessorFailedError, cause_of, content_of
 from daemon.store import cannot_write, is_conflict
 from daemon.writer import FailureNote, Writer
 
@@ -117,7 +117,7 @@ class Outcomes:
 
     def none(self, taken: Taken, about: About | None, error: Exception) -> None:
         """The run ended with one of :data:`NO_OUTCOME`; ``about`` is None if the file was not even looked at."""
-        cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
+        cause = cause_of(error)
         if isinstance(error, SessionBusyError) or is_conflict(cause):
             self._events.busy(self._name, printable(taken.key))
             # Not after the same time for all, or two that want each other's rows would meet again and again.

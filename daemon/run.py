@@ -34,6 +34,11 @@ class ProcessorFailedError(Exception):
     """A processor's own code failed, or what it returned cannot be used; the cause is chained."""
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """What made a run fail: the processor's own error, where it is one."""
+    return error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One session that a processor has to be run on.
@@ -224,13 +229,32 @@ def run_whole(
     return Commit(entry, moved_from=job.moved_from, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
 
 
-def adopt(spec: Registered, look: Look, file_hash: str) -> Cursor:
-    """A cursor for a session that another tool has processed as it is: nothing to do until it changes.
+def taken_over(spec: Registered, transcripts: Transcripts, job: Job, look: Look, at: datetime) -> Commit | None:
+    """What takes over that another tool has processed a session as it is; None: the processor has to see it.
 
     Where it changes, it is processed from the start, because the other tool left no carry.
+
+    Raises:
+        SessionError: the file cannot be read.
+
     """
-    empty = Look(look.signature, 0, ADOPTED, Place.LINE_START, settled=True, file_hash=file_hash, start=0)
-    return cursor_after(spec, empty, None, carry=None)
+    recorded = job.recorded_hash(spec.version)
+    if recorded is None or transcripts.digest(job.key, like=recorded) != recorded:
+        return None
+    empty = Look(look.signature, 0, ADOPTED, Place.LINE_START, settled=True, file_hash=recorded, start=0)
+    entry = Entry(spec.name, job.key, cursor_after(spec, empty, None, carry=None), at)
+    return Commit(entry, moved_from=job.moved_from)
+
+
+def touched(spec: Registered, job: Job, cursor: Cursor, at: datetime) -> Commit | None:
+    """What is left to commit of a whole session of which only the times or the name changed; None: it has changed.
+
+    ``cursor``: where :func:`look_whole` has led.
+    """
+    before = job.valid(spec.version)
+    if before is None or before.file_hash != cursor.file_hash:
+        return None
+    return Commit(Entry(spec.name, job.key, replace(cursor, items=before.items), at), moved_from=job.moved_from)
 
 
 @contextmanager

@@ -14,7 +14,16 @@ from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
-from daemon.run import Job, ProcessorFailedError, adopt, look_whole, run_incremental, run_whole
+from daemon.run import (
+    Job,
+    ProcessorFailedError,
+    cause_of,
+    look_whole,
+    run_incremental,
+    run_whole,
+    taken_over,
+    touched,
+)
 from daemon.scan import scan
 from daemon.store import migrate
 from daemon.tables import make_tables
@@ -104,8 +113,7 @@ class _Run:
             outcome, items = "skipped", 0
         except (ProcessorFailedError, ContractError, duckdb.Error) as error:
             outcome, items = "errors", 0
-            cause = error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
-            counts.errors_detail.append({"session_file": key, "error": describe(cause)})
+            counts.errors_detail.append({"session_file": key, "error": describe(cause_of(error))})
         if outcome:
             counts.scanned += 1
             counts.items_extracted += items
@@ -132,12 +140,11 @@ class _Run:
 
     def _whole(self, key: str, recorded: str | None) -> tuple[str, int]:
         job = self._job(key, recorded)
-        before = job.valid(self._spec.version)
-        look, cursor = look_whole(self._transcripts, self._spec, key, before)
+        look, cursor = look_whole(self._transcripts, self._spec, key, job.valid(self._spec.version))
         if self._adopted(job, look) or not (look.changed or job.moved_from):
             return "", 0
-        if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
-            self._apply(Commit(positions.Entry(self._spec.name, key, cursor, utc_now()), moved_from=job.moved_from))
+        if commit := touched(self._spec, job, cursor, utc_now()):
+            self._apply(commit)
             return "", 0
         commit = run_whole(self._spec, self._conn, self._transcripts.root, job, cursor, utc_now())
         return "processed", commit.items
@@ -159,10 +166,7 @@ class _Run:
 
     def _adopted(self, job: Job, look: Look) -> bool:
         """Whether another tool has processed just this content; then that is taken over."""
-        recorded = job.recorded_hash(self._spec.version)
-        if recorded is None or self._transcripts.digest(job.key, like=recorded) != recorded:
-            return False
-        if not look.recheck:
-            entry = positions.Entry(self._spec.name, job.key, adopt(self._spec, look, recorded), utc_now())
-            self._apply(Commit(entry, moved_from=job.moved_from))
-        return True
+        commit = taken_over(self._spec, self._transcripts, job, look, utc_now())
+        if commit is not None and not look.recheck:
+            self._apply(commit)
+        return commit is not None

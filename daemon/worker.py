@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from daemon.commit import Commit
 from daemon.cursor import utc_now
 from daemon.errors import StoreError, printable
 from daemon.events import Events
@@ -24,8 +23,7 @@ from daemon.lane import Lane
 from daemon.look import Look
 from daemon.outcome import NO_OUTCOME, About, Outcomes
 from daemon.pending import Taken
-from daemon.positions import Entry
-from daemon.run import Job, adopt, begin_of, content_of, look_whole, run_incremental, run_whole
+from daemon.run import Job, begin_of, content_of, look_whole, run_incremental, run_whole, taken_over, touched
 from daemon.tables import ResultTable
 
 LONG_SECONDS = 1.0
@@ -219,16 +217,14 @@ class Workers:
             self._outcomes.submit(taken, look, commit)
 
     def _run_whole(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
-        before = job.valid(self._spec.version)
-        look, cursor = look_whole(self._lane.transcripts, self._spec, taken.key, before)
+        look, cursor = look_whole(self._lane.transcripts, self._spec, taken.key, job.valid(self._spec.version))
         job = self._lane.moved(job, look.signature, conn)
         if not self._needs_run(worker, taken, job, look):
             return
-        if before is not None and before.file_hash == cursor.file_hash:  # only its times changed
+        if unchanged := touched(self._spec, job, cursor, utc_now()):
             self._release(worker)
-            entry = Entry(self._spec.name, taken.key, replace(cursor, items=before.items), utc_now())
             self._tell(job, look)
-            self._outcomes.submit(taken, look, Commit(entry, moved_from=job.moved_from))
+            self._outcomes.submit(taken, look, unchanged)
             return
         with self._in_flight(worker, taken.key):
             commit = run_whole(
@@ -264,13 +260,11 @@ class Workers:
             self._release(worker)
             self._outcomes.refrain(taken, look, retry_at)
             return False
-        recorded = job.recorded_hash(self._spec.version)
-        if recorded is None or look.recheck or self._lane.transcripts.digest(taken.key, like=recorded) != recorded:
+        if look.recheck or not (commit := taken_over(self._spec, self._lane.transcripts, job, look, utc_now())):
             return True
         self._release(worker)
-        entry = Entry(self._spec.name, taken.key, adopt(self._spec, look, recorded), utc_now())
         self._tell(job, look)
-        self._outcomes.submit(taken, replace(look, more=False), Commit(entry, moved_from=job.moved_from))
+        self._outcomes.submit(taken, replace(look, more=False), commit)
         return False
 
     @contextmanager
@@ -279,9 +273,11 @@ class Workers:
         assert worker.about is not None
         failure = self._lane.failure(key)
         suspect = failure is not None and failure.signature is None
-        worker.began = math.inf  # waiting for others is not part of the budget
+        with self._lane.wake:
+            worker.began = math.inf  # waiting for others is not part of the budget
         with worker.slot.run(self._spec.name, key, worker.about.begin, alone=suspect):
-            worker.began = self._lane.clock()
+            with self._lane.wake:
+                worker.began = self._lane.clock()
             yield
 
     def _tell(self, job: Job, look: Look) -> None:

@@ -329,3 +329,22 @@ def test_a_processor_may_insert_from_its_own_arrow_tables(root, conn):
 
     assert figures(run_processor(conn, Arrow(), root)) == (1, 1, 0, 3)
     assert conn.execute("SELECT sum(n) FROM mine").fetchall() == [(6,)]
+
+
+def test_a_touched_session_keeps_the_count_of_its_items(root, conn):
+    class Whole:
+        name = "whole"
+
+        def process_session(self, session_path, username, session_key, conn):
+            return ProcessorResult(7)
+
+    (root / "alice").mkdir(parents=True, exist_ok=True)
+    (root / "alice/touched.jsonl").write_bytes(b"{}\n")
+    run_processor(conn, Whole(), root)
+    counted = "SELECT session_file, items_extracted FROM session_processor_state ORDER BY ALL"
+    before = conn.execute(counted).fetchall()
+    assert {items for _, items in before} == {7}
+    for path in root.rglob("*.jsonl"):
+        os.utime(path, (1, 1))
+    run_processor(conn, Whole(), root)
+    assert conn.execute(counted).fetchall() == before
