@@ -24,6 +24,8 @@ class Commit:
         heals: this processor had failed on this session before.
         lines, malformed, items: what this run counted.
         bytes: of the session that this run read; what the rows take in memory is about as much.
+        ran: the processor saw something new.
+        took: seconds that it needed.
 
     """
 
@@ -37,6 +39,8 @@ class Commit:
     malformed: int = 0
     items: int = 0
     bytes: int = 0
+    ran: bool = False
+    took: float = 0.0
 
     @property
     def size(self) -> int:

@@ -1,6 +1,7 @@
 """Settings: flags before environment before file before defaults, and where each one came from."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ from daemon.errors import ConfigError, printable
 
 ENV_PREFIX = "SESSIOND_"
 DEFAULT_ROOT = Path("/data/user_sessions")
+SOCKET_NAME = "sessiond.sock"
+SYSTEM_SOCKET = Path("/run/sessiond") / SOCKET_NAME
+_SIZE = r"^0*[1-9]\d*(\.\d+)? ?[MGT]i?B$"
+_LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d{1,5})")
 
 
 def default_database() -> Path:
@@ -28,6 +33,21 @@ def default_file() -> Path | None:
     folders = [os.environ.get("CONFIGURATION_DIRECTORY", "").partition(":")[0] or "/etc/sessiond"]
     folders.append(str(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "sessiond"))
     return next((file for folder in folders if (file := Path(folder) / "config.toml").is_file()), None)
+
+
+def socket_of(settings: "Settings") -> Path:
+    """Where a daemon with these settings is asked."""
+    if settings.socket is not None:
+        return settings.socket
+    if folder := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
+        return Path(folder) / SOCKET_NAME
+    return Path(f"{settings.db}.sock")
+
+
+def bytes_of(size: str) -> int:
+    """A size as DuckDB writes it, in bytes: ``512MB``, ``1.5 GiB``."""
+    number, unit, binary = re.fullmatch(r"([\d.]+) ?([MGT])(i?)B", size).groups()  # type: ignore[union-attr]  # _SIZE
+    return int(float(number) * (1024 if binary else 1000) ** (2 + "MGT".index(unit)))
 
 
 class Settings(BaseSettings):
@@ -52,14 +72,31 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="of a session processed at a time")
     line_limit_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 30, description="longer lines are skipped")
     stop_seconds: float = Field(5.0, ge=0, le=600, description="time that runs get to finish on a stop")
-    memory_limit: str = Field("512MB", pattern=r"^0*[1-9]\d*(\.\d+)? ?[MGT]i?B$", description="of the database")
+    memory_limit: str = Field("512MB", pattern=_SIZE, description="of the database")
     database_threads: int = Field(1, ge=1, le=64, description="threads of the database")
+    socket: Path | None = Field(
+        None, description="where the daemon is asked; none: in $RUNTIME_DIRECTORY, or beside the database"
+    )
+    listen: str = Field("", description="HOST:PORT on loopback where what only reads is answered too; empty: nowhere")
+    queries: int = Field(2, ge=1, le=64, description="queries that run at the same time")
+    query_seconds: float = Field(30.0, gt=0, le=86_400, description="the longest that one query may run")
+    query_memory: str = Field("128MB", pattern=_SIZE, description="what one query may use")
+    query_rows: int = Field(1_000_000, ge=1, description="the most rows that one query may give")
+    query_bytes: int = Field(64 << 20, ge=1 << 10, description="the most bytes that one query may give")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
-    @field_validator("root", "db")
+    @field_validator("root", "db", "socket")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  # resolve() would follow symbolic links
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # resolve() would follow symbolic links
+        return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+
+    @field_validator("listen")
+    @classmethod
+    def _loopback(cls, address: str) -> str:
+        if address and not ((found := _LOOPBACK.fullmatch(address)) and int(found[2]) < 1 << 16):
+            raise ValueError("it has to be an address of this host only, such as 127.0.0.1:8765")
+        return address
 
     @classmethod
     def settings_customise_sources(

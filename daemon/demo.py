@@ -17,7 +17,7 @@ from rich.table import Table as Grid
 
 from daemon.config import load
 from daemon.errors import ConfigError, printable
-from daemon.events import Counters, Events
+from daemon.events import Events
 from daemon.service import Service
 from processors.registry import register
 from processors.usage import UsageProcessor
@@ -59,8 +59,7 @@ def run_demo(
         settings = load(places, config)[0]
         root = settings.root
         root.mkdir(parents=True, exist_ok=True)
-        counters = Counters()
-        service = Service(settings, [register(UsageProcessor)], Events(counters))
+        service = Service(settings, [register(UsageProcessor)], Events())
         conn = service.engine.connect()
         daemon = threading.Thread(target=service.run, name="demo-daemon")
         daemon.start()

@@ -71,6 +71,9 @@ class Engine:
         try:
             with store_errors(settings.db):
                 self._prepare(settings, processors, clock)
+                if all(spec.incremental for spec in processors):
+                    # One more wall around queries. What a whole-session processor reads is its own matter.
+                    self._conn.execute("SET enable_external_access = false")
         except BaseException:
             self._conn.close()
             raise

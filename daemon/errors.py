@@ -38,6 +38,34 @@ class RootMissingError(SessiondError):
     """The root folder of the transcripts does not exist."""
 
 
+class QueryError(SessiondError):
+    """A query cannot be asked: it is no SQL, or not allowed."""
+
+
+class LimitError(QueryError):
+    """A query is too slow or too large; ``limit`` is the setting that says so."""
+
+    def __init__(self, what: str, limit: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.limit = limit
+
+
+class CancelledError(QueryError):
+    """Whoever asked has gone, or the daemon stops."""
+
+
+class BusyError(SessiondError):
+    """It cannot be done now, because something else is being done."""
+
+
+class UnknownNameError(SessiondError):
+    """There is no processor, or session, of that name."""
+
+
+class UnavailableError(SessiondError):
+    """The daemon cannot be asked, or cannot do it now."""
+
+
 class ContractError(SessiondError):
     """A processor returned something that its contract does not allow."""
 

@@ -3,8 +3,6 @@
 Listeners are called in the thread in which it happened; they have to be quick.
 """
 
-import threading
-from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
@@ -17,7 +15,11 @@ class Events:
     """Tells listeners what happens: level, name of the event, fields. Values are safe to show."""
 
     def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
+        self._listeners = list(listeners)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell one more listener; before the first thread begins."""
+        self._listeners.append(listener)
 
     def _tell(self, level: Level, event: str, **fields: object) -> None:
         for listener in self._listeners:
@@ -109,9 +111,14 @@ class Events:
         malformed: int,
         items: int,
         size: int,
+        took: float,
         seconds: float,
     ) -> None:
-        """A run is committed. ``complete``: up to the file's end. ``size``: bytes. ``seconds``: since the change."""
+        """A run is committed.
+
+        ``complete``: up to the file's end. ``size``: bytes. ``took``: seconds in the processor. ``seconds``: since the
+        change, 0 for backlog.
+        """
         self._tell(
             "debug",
             "processed",
@@ -122,6 +129,7 @@ class Events:
             malformed=malformed,
             items=items,
             bytes=size,
+            run_ms=round(took * 1000, 3),
             duration_ms=round(seconds * 1000, 1),
         )
 
@@ -192,6 +200,25 @@ class Events:
         """A registered processor cannot be used; the others run."""
         self._tell("error", "processor_unusable", error=error)
 
+    # Who asks
+
+    def listening(self, address: str) -> None:
+        """Questions are answered there."""
+        self._tell("info", "listening", address=address)
+
+    def asked(self, what: str, who: str, status: int, seconds: float, *, routine: bool) -> None:
+        """Somebody has asked something, which was answered with that status of HTTP. ``routine``: as monitors do."""
+        duration = round(seconds * 1000, 1)
+        self._tell("debug" if routine else "info", "asked", request=what, by=who, status=status, duration_ms=duration)
+
+    def api_failed(self, error: str) -> None:
+        """The thread that answers has died, and is started again; or it cannot be. The work goes on."""
+        self._tell("error", "api_failed", error=error)
+
+    def audit_failed(self, error: str) -> None:
+        """An order was carried out, and could not be recorded."""
+        self._tell("error", "audit_failed", error=error)
+
     # The database
 
     def committed(self, runs: int, rows: int, seconds: float) -> None:
@@ -217,36 +244,3 @@ class Events:
     def store_resumed(self, seconds: float) -> None:
         """The database can be written again."""
         self._tell("info", "store_resumed", duration_ms=round(seconds * 1000))
-
-
-class Counters:
-    """A listener that counts events and adds up fields: ``<event>.<field>`` and ``<event>.<processor>.<field>``."""
-
-    SUMMED = ("sessions", "lines", "malformed", "items", "bytes", "runs", "rows")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards both
-        self._counts: Counter[str] = Counter()
-        self._troubles: deque[str] = deque(maxlen=100)
-
-    def __call__(self, level: Level, event: str, fields: dict[str, object]) -> None:
-        """Count one event."""
-        with self._lock:
-            self._counts[event] += 1
-            for name in self.SUMMED:
-                if isinstance(value := fields.get(name), int):
-                    self._counts[f"{event}.{name}"] += value
-                    if processor := fields.get("processor"):
-                        self._counts[f"{event}.{processor}.{name}"] += value
-            if level in {"warning", "error"}:
-                detail = ", ".join(f"{name}={value}" for name, value in fields.items())
-                self._troubles.append(f"{event}: {detail}")
-
-    def __getitem__(self, name: str) -> int:
-        """How often an event happened, or the sum of a field of it."""
-        return self._counts[name]
-
-    def troubles(self) -> list[str]:
-        """The latest warnings and errors, oldest first."""
-        with self._lock:
-            return list(self._troubles)

@@ -94,6 +94,10 @@ class Failures:
             return None
         return math.inf if failure.quarantined else self._retry_at.get(key, 0.0)
 
+    def hurry(self, key: str) -> None:
+        """The next attempt on a session may be made now, if it is not in quarantine."""
+        self._retry_at.pop(key, None)
+
     def drop(self, key: str) -> bool:
         """The session succeeded or is gone; returns whether it had failed before."""
         self._retry_at.pop(key, None)

@@ -5,7 +5,8 @@ queued. The lane's workers (see :mod:`daemon.worker`) wait on it; how their runs
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import duckdb
@@ -13,10 +14,11 @@ import duckdb
 from daemon import positions
 from daemon.config import Settings
 from daemon.cursor import Cursor, Signature, utc_now
-from daemon.errors import SessionBusyError
+from daemon.errors import BusyError, SessionBusyError
 from daemon.failures import Failure, Failures
 from daemon.moves import Moves
 from daemon.pending import Pending, Taken
+from daemon.round import Round
 from daemon.run import Job
 from daemon.sessions import Sessions
 from daemon.transcript import Transcripts
@@ -24,6 +26,9 @@ from processors.registry import Registered
 
 MOST_RUNNING = 160
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
+
+
+NEARLY = 0.95
 
 
 class Lane:
@@ -43,6 +48,9 @@ class Lane:
         self._sessions = Sessions()
         self._failures = Failures(spec.name, settings)
         self._moves = Moves()
+        self._held = False  # no run may begin
+        self._round: Round | None = None
+        self._progress_at = clock()  # when a run began or ended
 
     # What comes in
 
@@ -59,6 +67,10 @@ class Lane:
     def needs(self, key: str, signature_hash: int) -> bool:
         """Whether a file with this signature is neither processed nor about to be. Takes no lock: two look-ups."""
         return self._sessions.needs(key, signature_hash) and not self._pending.is_pending(key)
+
+    def unprocessed(self, key: str, signature_hash: int) -> bool:
+        """Whether a file with this signature is not processed, even if it is about to be."""
+        return self._sessions.needs(key, signature_hash)
 
     def needs_look(self, key: str, seen: Signature) -> bool:
         """Whether a file that looks so is not known to be processed, or refused."""
@@ -80,15 +92,80 @@ class Lane:
                 self._pending.behind(key, now)
             self.wake.notify()
 
+    def begin_round(self, keys: Iterable[str]) -> Round:
+        """Run these sessions now, whatever their cadence and retries; there is one round at a time."""
+        with self.wake:
+            self._round = Round(self.spec.name, keys := list(keys))
+            for key in keys:
+                self._failures.hurry(key)
+                self._pending.hurry(key, self.clock())
+            self.wake.notify_all()
+            return self._round
+
+    def wait_round(self, seconds: float) -> bool:
+        """Wait until the round is over, at most so long; returns whether it is."""
+        with self.wake:
+            return self.wake.wait_for(lambda: self._round is None or not self._round.left(), seconds)
+
+    def end_round(self) -> None:
+        """Nobody waits for the round any more; what it has begun goes on."""
+        with self.wake:
+            self._round = None
+
+    def start_anew(self, keys: Sequence[str]) -> None:
+        """What the database said of these sessions has changed: look at each again."""
+        with self.wake:
+            self._sessions.start_anew(keys)
+            for key in keys:
+                self._pending.behind(key, self.clock())
+            self.wake.notify_all()
+
+    def requeue(self, keys: Sequence[str]) -> None:
+        """These are in quarantine no more."""
+        with self.wake:
+            for key in keys:
+                self._failures.drop(key)
+        self.start_anew(keys)
+
+    @contextmanager
+    def held(self, username: str | None, key: str | None, timeout: float) -> Iterator[list[str]]:
+        """Inside, no run of this lane begins, and none is under way on the sessions that are given.
+
+        Those of a user, or the one of that name; None: all.
+
+        Raises:
+            BusyError: a run on one of them has not ended in time.
+
+        """
+        with self.wake:
+            self._held = True
+            mine = set(self._sessions.matching(username, key))
+            quiet = self.wake.wait_for(lambda: not mine.intersection(self._pending.running()), timeout)
+        try:
+            if not quiet:
+                raise BusyError("a run on one of these sessions takes long", "try again when it has ended")
+            yield sorted(mine)
+        finally:
+            with self.wake:
+                self._held = False
+                self.wake.notify_all()
+
     # What a worker asks for
 
     def take(self, *, backlog: bool) -> Taken | None:
         """The next session that is due; call with ``wake`` held."""
-        return self._pending.take(self.clock(), backlog=backlog)
+        if self._held:
+            return None
+        taken = self._pending.take(self.clock(), backlog=backlog)
+        if taken is not None:
+            self._progress_at = self.clock()
+            if self._round is not None:
+                self._round.began(taken.key)
+        return taken
 
     def next_due(self, *, backlog: bool) -> float | None:
         """Seconds until a session is due; call with ``wake`` held."""
-        return self._pending.next_due(self.clock(), backlog=backlog)
+        return None if self._held else self._pending.next_due(self.clock(), backlog=backlog)
 
     def job(self, key: str, conn: duckdb.DuckDBPyConnection) -> Job:
         """What is known about a session that is about to be run.
@@ -149,6 +226,12 @@ class Lane:
 
     # How runs end
 
+    def note(self, key: str, outcome: str, items: int = 0, error: str = "") -> None:
+        """What a run has come to: ``processed``, ``skipped`` or ``failed``. Before :meth:`done`."""
+        with self.wake:
+            if self._round is not None:
+                self._round.note(key, outcome, items, error)
+
     def failed(self, key: str, content: str, signature: Signature | None, error: str) -> tuple[Failure, float]:
         """A run failed; returns what is remembered, and when it is tried again. :meth:`done` ends the run."""
         with self.wake:
@@ -171,6 +254,7 @@ class Lane:
         with self.wake:
             self._moves.end(key)
             self._pending.done(key, self.clock())
+            self._ended(key)
             return self._failures.drop(key)
 
     def done(
@@ -204,7 +288,16 @@ class Lane:
                 self._pending.later(key, again)
             elif recheck is not None:
                 self._pending.later(key, recheck, recheck=True)
+            if not more and busy is None:
+                self._ended(key)
             self.wake.notify()
+
+    def _ended(self, key: str) -> None:
+        self._progress_at = self.clock()
+        if self._round is not None:
+            self._round.ended(key)
+        if self._round is not None or self._held:
+            self.wake.notify_all()  # somebody waits for just that
 
     # What is shown
 
@@ -239,3 +332,21 @@ class Lane:
     def sessions(self) -> int:
         """How many sessions this processor has seen."""
         return len(self._sessions)
+
+    def states(self) -> dict[str, str]:
+        """What each session does that is not at rest, see :meth:`Pending.states`."""
+        with self.wake:
+            return self._pending.states()
+
+    def shares(self) -> dict[str, int]:
+        """How many sessions were processed to ``100`` per cent of their bytes, ``95-99``, or ``less``."""
+        with self.wake:
+            nearly = sum(1 for share in self._sessions.partial.values() if share >= NEARLY)
+            partial, new = len(self._sessions.partial), self._pending.counts(self.clock())["backlog"]
+            return {"100": len(self._sessions) - partial, "95-99": nearly, "less": partial - nearly + new}
+
+    def stalled(self) -> float:
+        """Seconds since a run began or ended although some are under way or due; 0 if none is."""
+        with self.wake:
+            busy = any(self._pending.running()) or self._pending.next_due(self.clock()) == 0.0
+            return self.clock() - self._progress_at if busy else 0.0

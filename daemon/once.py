@@ -20,7 +20,8 @@ from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.engine import Engine
 from daemon.errors import RootMissingError, SessiondError, printable
-from daemon.events import Counters, Events, Level, Listener
+from daemon.events import Events, Level, Listener
+from daemon.meter import Meter
 from daemon.scan import scan
 from processors.registry import Registered
 
@@ -53,8 +54,8 @@ def scan_once(
             f"there is no folder {printable(settings.root)}", "give the folder of the users' folders as ROOT"
         )
     started = time.monotonic()
-    counters, unread = Counters(), _Unread()
-    events = Events(counters, unread, listener)
+    meter, unread = Meter(), _Unread()
+    events = Events(meter, unread, listener)
     # Whoever asks for everything once does not want to wait for a cadence.
     engine = Engine(settings, [replace(spec, cadence_seconds=0.0) for spec in processors], events)
     found: list[tuple[str, Signature]] = []
@@ -67,7 +68,7 @@ def scan_once(
     engine.start()
     engine.behind(found)
     try:
-        _wait(engine, counters, files=len(found), size=sum(seen.size for _, seen in found), progress=progress)
+        _wait(engine, meter, files=len(found), size=sum(seen.size for _, seen in found), progress=progress)
         failed = unread.files + [
             {
                 "processor": lane.spec.name,
@@ -83,7 +84,7 @@ def scan_once(
         {
             "processor": lane.spec.name,
             **{
-                name: counters[f"processed.{lane.spec.name}.{name}"]
+                name: meter.count("processed", name, lane.spec.name)
                 for name in ("sessions", "lines", "malformed", "items")
             },
             "failed": sum(1 for failure in failed if failure["processor"] == lane.spec.name),
@@ -101,7 +102,7 @@ def scan_once(
     }
 
 
-def _wait(engine: Engine, counters: Counters, *, files: int, size: int, progress: bool) -> None:
+def _wait(engine: Engine, meter: Meter, *, files: int, size: int, progress: bool) -> None:
     lanes = max(1, len(engine.lanes))
     columns = (
         TextColumn("{task.fields[done]:,} of {task.fields[all]:,} files"),
@@ -118,7 +119,7 @@ def _wait(engine: Engine, counters: Counters, *, files: int, size: int, progress
             engine.tick()
             if trouble := engine.stuck(120):
                 raise SessiondError(trouble, "see the messages above")
-            bar.update(task, completed=counters["processed.bytes"], done=counters["processed.sessions"])
+            bar.update(task, completed=meter.count("processed", "bytes"), done=meter.count("processed", "sessions"))
 
 
 class _Unread:

@@ -26,8 +26,9 @@ from daemon.events import Events
 from daemon.lane import Lane
 from daemon.look import Look
 from daemon.pending import Taken
+from daemon.positions import ADOPTED
 from daemon.run import ProcessorFailedError, cause_of, content_of
-from daemon.store import cannot_write, is_conflict
+from daemon.store import cannot_write, is_conflict, out_of_memory
 from daemon.writer import FailureNote, Writer
 
 BUSY_SECONDS = 0.2
@@ -88,6 +89,10 @@ class Outcomes:
             self.fail(taken, About(content_of(self._lane.spec, look), look.signature), describe(error))
             return
         self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
+        if commit.ran:
+            self._lane.note(taken.key, "processed", items=commit.items)
+        elif commit.entry.cursor.fingerprint != ADOPTED and (look.offset < look.signature.size or not look.signature.size):
+            self._lane.note(taken.key, "skipped")  # no complete line yet
         self._events.processed(
             self._name,
             printable(taken.key),
@@ -96,6 +101,7 @@ class Outcomes:
             malformed=commit.malformed,
             items=commit.items,
             size=look.offset - look.start,
+            took=commit.took,
             seconds=0.0 if taken.since is None else self._lane.clock() - taken.since,
         )
         if look.more:
@@ -110,6 +116,8 @@ class Outcomes:
 
     def refrain(self, taken: Taken, look: Look, retry_at: float) -> None:
         """The very content has failed before, and its next attempt is not due yet, or never."""
+        failure = self._lane.failure(taken.key)
+        self._lane.note(taken.key, "failed", error=failure.error if failure else "")
         if math.isinf(retry_at):
             self._lane.done(taken.key, look.signature)
         else:
@@ -127,8 +135,11 @@ class Outcomes:
             self._gone(taken.key)
         elif isinstance(error, SessionRefusedError):
             self._refused(taken.key, error.reason)
-        elif isinstance(error, SessionError) or (isinstance(error, duckdb.Error) and cannot_write(error)):
+        elif isinstance(error, SessionError) or (
+            isinstance(error, duckdb.Error) and (cannot_write(error) or out_of_memory(error))
+        ):
             # Nobody's fault, so no attempt is counted.
+            self._lane.note(taken.key, "skipped")
             self._events.look_failed(self._name, printable(taken.key), error=describe(error))
             self._lane.done(taken.key, None, again=self._lane.clock() + REREAD_SECONDS)
         else:
@@ -136,6 +147,7 @@ class Outcomes:
 
     def _gone(self, key: str) -> None:
         """There is no such file any more. Its rows stay."""
+        self._lane.note(key, "skipped")
         self._lane.transcripts.forget(key)
         if self._lane.gone(key):
             with suppress(StoreError):
@@ -143,6 +155,7 @@ class Outcomes:
 
     def _refused(self, key: str, reason: str) -> None:
         """Leave it alone until it looks different, as a change of its mode would make it."""
+        self._lane.note(key, "skipped")
         seen = self._lane.transcripts.signature(key)
         if seen is None or self._lane.needs_look(key, seen):
             self._events.refused(printable(key), reason)
@@ -152,6 +165,7 @@ class Outcomes:
         """Count an attempt."""
         content, signature = (about.content, about.signature) if about else ("", None)
         failure, retry_at = self._lane.failed(taken.key, content, signature, error)
+        self._lane.note(taken.key, "failed", error=error)
         shown, attempts = printable(taken.key), failure.attempts
         if failure.quarantined:
             self._events.quarantined(self._name, shown, attempts=attempts, error=error)

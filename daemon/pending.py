@@ -7,6 +7,7 @@ the session wait once more. Live changes go before backlog, however much of it t
 import heapq
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -101,6 +102,19 @@ class Pending:
         if self._cadence > 0:
             self._last_run[key] = at
 
+    def hurry(self, key: str, now: float) -> None:
+        """Run a session as soon as its turn comes, whatever its cadence and its retries."""
+        self._last_run.pop(key, None)
+        waiting = self._waiting.get(key)
+        if key in self._running:
+            self._again.setdefault(key, (now, now))
+        elif waiting is not None and not waiting.recheck:
+            waiting.due = now
+            heapq.heappush(self._heap, (now, key))
+        else:
+            self._waiting.pop(key, None)
+            self._backlog[key] = None
+
     def take(self, now: float, *, backlog: bool = True) -> Taken | None:
         """The next session whose run is due, which is running from now on; of the ``backlog`` only if asked to."""
         while self._heap and self._heap[0][0] <= now:
@@ -141,6 +155,16 @@ class Pending:
         """Whether a run of this session is under way or to come, other than a recheck."""
         waiting = self._waiting.get(key)
         return key in self._running or key in self._backlog or (waiting is not None and not waiting.recheck)
+
+    def running(self) -> Iterable[str]:
+        """The sessions whose runs are under way."""
+        return self._running.keys()
+
+    def states(self) -> dict[str, str]:
+        """What each session does that is not at rest: ``running``, ``changed``, ``backlog`` or ``waiting``."""
+        states = {key: "waiting" for key, entry in self._waiting.items() if not entry.recheck}
+        states |= {key: "changed" for key, entry in self._waiting.items() if entry.first_change is not None}
+        return states | dict.fromkeys(self._backlog, "backlog") | dict.fromkeys(self._running, "running")
 
     def is_running(self, key: str) -> bool:
         """Whether a run of this session is under way."""

@@ -184,26 +184,35 @@ def forget_position(conn: duckdb.DuckDBPyConnection, processor: str, key: str) -
         conn.execute(f"DELETE FROM {state} WHERE processor_name = ? AND session_file = ?", [processor, key])
 
 
-def invalidate(conn: duckdb.DuckDBPyConnection, processor: str, key: str | None) -> list[tuple[str, str]]:
-    """Have a processor start anew on one session (None: on all); returns (processor, session) of each.
+def invalidate(
+    conn: duckdb.DuckDBPyConnection, processor: str, key: str | None = None, *, username: str | None = None
+) -> list[tuple[str, str]]:
+    """Have a processor start anew on one session, on a user's, or on all; returns (processor, session) of each.
 
     Inside the caller's transaction. Version 0 is no processor's, so the next look begins at the start.
     """
-    while fold(conn, FOLD_SLICE):
-        pass
-    mine = "processor_name = ? AND session_file = coalesce(?, session_file)"
-    ours = conn.execute(
-        f"UPDATE session_cursors SET version = 0, settled = false WHERE {mine}"
-        " RETURNING processor_name, session_file",
-        [processor, key],
-    ).fetchall()
+    mine = (
+        "processor_name = $name AND session_file = coalesce($key, session_file)"
+        " AND split_part(session_file, '/', 1) = coalesce($user, split_part(session_file, '/', 1))"
+    )
+    values = {"name": processor, "key": key, "user": username}
+    done: set[tuple[str, str]] = set()
+    for table in ("session_cursor_log", "session_cursors"):
+        changed = conn.execute(
+            f"UPDATE {table} SET version = 0, settled = false WHERE {mine} RETURNING processor_name, session_file",
+            values,
+        )
+        done.update(changed.fetchall())
     # What another tool recorded has no position to go back to: without its row, the session is a new one.
     others = conn.execute(
-        f"DELETE FROM session_processor_state WHERE {mine} AND (processor_name, session_file) NOT IN"
-        " (SELECT processor_name, session_file FROM session_cursors) RETURNING processor_name, session_file",
-        [processor, key],
-    ).fetchall()
-    return ours + others
+        f"""
+        DELETE FROM session_processor_state WHERE {mine} AND session_file NOT IN
+            (SELECT session_file FROM session_cursors WHERE processor_name = $name
+             UNION ALL SELECT session_file FROM session_cursor_log WHERE processor_name = $name)
+        RETURNING processor_name, session_file""",
+        values,
+    )
+    return sorted(done.union(others.fetchall()))
 
 
 def reconcile(conn: duckdb.DuckDBPyConnection) -> None:
@@ -243,12 +252,14 @@ class Known:
 
     ``current``: hash of the signature for sessions that need no look, 0 for those that do.
     ``foreign``: file hash of the sessions that have a state row but no cursor. ``inodes``: hash of device and inode
-    of the sessions in ``current``, in the same order.
+    of the sessions in ``current``, in the same order. ``partial``: the share of the bytes that was processed, of the
+    sessions whose last look left something unread.
     """
 
     current: dict[str, int]
     foreign: dict[str, str]
     inodes: list[int]
+    partial: dict[str, float]
 
 
 def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known:
@@ -270,7 +281,12 @@ def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known
         " ANTI JOIN session_cursors USING (processor_name, session_file) WHERE processor_name = ?",
         [processor],
     ).fetchall()
-    return Known(current, dict(foreign), inodes)
+    partial = conn.execute(
+        "SELECT session_file, position / size FROM session_cursors"
+        " WHERE processor_name = ? AND position < size AND fingerprint <> ?",
+        [processor, ADOPTED],
+    ).fetchall()
+    return Known(current, dict(foreign), inodes, dict(partial))
 
 
 def recent_runs(

@@ -3,6 +3,7 @@
 No threads and no state here; the lanes and ``run_processor`` both work through this.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,7 +105,7 @@ def run_incremental(
     result, carry, malformed = ProcessorResult(), before.carry if before else None, 0
     rows: dict[str, list[Row]] = {}
     updates: dict[str, Updates] = {}
-    lines = 0
+    lines, began = 0, time.monotonic()
     if look.data or look.skipped:
         with _processor_errors():
             batch = Batch(
@@ -135,6 +136,8 @@ def run_incremental(
         malformed=malformed,
         items=items,
         bytes=look.offset - look.start + len(carry or b""),
+        ran=bool(look.data or look.skipped or look.rewrite),
+        took=time.monotonic() - began,
     )
 
 
@@ -203,6 +206,7 @@ def run_whole(
         duckdb.Error: it could not be committed, as where somebody else changed the same rows meanwhile.
 
     """
+    began = time.monotonic()
     # A processor may insert from its own variables, which DuckDB then has to look for behind the guard.
     conn.execute("SET python_scan_all_frames = true")
     with transaction(conn):
@@ -226,7 +230,15 @@ def run_whole(
         for old in job.moved_from:
             forget_position(conn, spec.name, old)
         append(conn, [entry])
-    return Commit(entry, moved_from=job.moved_from, lines=cursor.lines, malformed=cursor.malformed_lines, items=items)
+    return Commit(
+        entry,
+        moved_from=job.moved_from,
+        lines=cursor.lines,
+        malformed=cursor.malformed_lines,
+        items=items,
+        ran=True,
+        took=time.monotonic() - began,
+    )
 
 
 def taken_over(spec: Registered, transcripts: Transcripts, job: Job, look: Look, at: datetime) -> Commit | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
+from daemon.round import Counts
 from daemon.run import (
     Job,
     ProcessorFailedError,
@@ -31,19 +32,6 @@ from daemon.transcript import Transcripts
 from processors.registry import Registered, register
 
 
-@dataclass(slots=True)
-class _Counts:
-    """What :func:`run_processor` returns. ``scanned`` = ``processed`` + ``skipped`` + ``errors``."""
-
-    processor: str
-    scanned: int = 0
-    processed: int = 0
-    skipped: int = 0
-    errors: int = 0
-    items_extracted: int = 0
-    errors_detail: list[dict[str, str]] = field(default_factory=list)
-
-
 def run_processor(
     conn: duckdb.DuckDBPyConnection, processor: object, session_data_dir: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
@@ -57,7 +45,7 @@ def run_processor(
     Returns:
         ``processor``; ``scanned``: sessions found new or changed; of these ``processed``, ``skipped`` (no
         complete line yet, gone, or not readable) and ``errors`` (nothing kept, tried again at the next call);
-        ``items_extracted``; ``errors_detail``: a list of ``{"session_file", "error"}``.
+        ``items_extracted``; ``errors_detail``: the first thousand, as ``{"session_file", "error"}``.
 
     Raises:
         ProcessorError: ``processor`` fits neither form of the contract.
@@ -70,8 +58,7 @@ def run_processor(
     run = _Run(conn, spec, root)
     if root.is_dir():
         run.all()
-    counts = run.counts
-    return {name: getattr(counts, name) for name in _Counts.__slots__}
+    return asdict(run.counts)
 
 
 class _Run:
@@ -83,7 +70,7 @@ class _Run:
         self._tables = make_tables(conn, spec.tables)
         self._transcripts = Transcripts(root)
         self._origins: Mapping[str, Sequence[str]] = {}
-        self.counts = _Counts(spec.name)
+        self.counts = Counts(spec.name)
 
     def all(self) -> None:
         """Every session that needs it, in the order of their names."""
@@ -110,14 +97,14 @@ class _Run:
                 self._incremental(key, recorded) if self._spec.incremental else self._whole(key, recorded)
             )
         except SessionError:
-            outcome, items = "skipped", 0
+            counts.skipped_one()
         except (ProcessorFailedError, ContractError, duckdb.Error) as error:
-            outcome, items = "errors", 0
-            counts.errors_detail.append({"session_file": key, "error": describe(cause_of(error))})
-        if outcome:
-            counts.scanned += 1
-            counts.items_extracted += items
-            setattr(counts, outcome, getattr(counts, outcome) + 1)
+            counts.failed_one(key, describe(cause_of(error)))
+        else:
+            if outcome == "processed":
+                counts.processed_one(items)
+            elif outcome:
+                counts.skipped_one()
 
     def _incremental(self, key: str, recorded: str | None) -> tuple[str, int]:
         outcome, items = "", 0
@@ -130,7 +117,7 @@ class _Run:
             commit = run_incremental(self._spec, self._tables, job, look, utc_now())
             self._apply(commit)
             items += commit.items
-            if look.data or look.skipped or look.rewrite:
+            if commit.ran:
                 outcome = "processed"
             elif before is None or before.file_hash != look.file_hash:
                 outcome = outcome or "skipped"

@@ -15,11 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from daemon.config import Settings
+from daemon.api.app import Api
+from daemon.api.metrics import Metrics
+from daemon.api.server import Server
+from daemon.config import Settings, socket_of
+from daemon.control import Control
 from daemon.engine import Engine
 from daemon.errors import describe, printable
 from daemon.events import Events
+from daemon.health import Health
+from daemon.meter import Meter
 from daemon.notify import notify, reloading
+from daemon.query.queries import Queries
 from daemon.survey import Survey
 from daemon.watch import Watch
 from processors.registry import Registered
@@ -27,6 +34,9 @@ from processors.registry import Registered
 TICK_SECONDS = 1.0
 RELOADED = {"scan_seconds", "fallback_scan_seconds"}
 """Settings that SIGHUP changes; the others take a restart."""
+
+QUERY_SECONDS = 3.0
+"""A query that does not end so long after it was interrupted does not end."""
 
 STUCK_SECONDS = 120.0
 """No commit takes this long; a writer that does has to be replaced with the process."""
@@ -80,6 +90,8 @@ class Service:
         self._events = events
         self._reload = reload
         self._began = time.monotonic()
+        self._meter = Meter()
+        events.listen(self._meter)
         self.engine = Engine(settings, processors, events)
         self._pipe = WakePipe()
         self._watch = Watch(settings.root, self._pipe.set)
@@ -92,6 +104,16 @@ class Service:
             fallback_seconds=settings.fallback_scan_seconds,
             armed=self._on_armed,
         )
+        self._health = Health(settings, self.engine, self.survey, self._watch, self._meter)
+        self._queries = Queries(self.engine.connect, settings)
+        self._health.stuck_queries = self._queries.watch.stuck
+        self.engine.writer.relieve = self._queries.relieve
+        try:
+            self._server = self._api(settings)
+        except BaseException:
+            self._queries.close(1.0)
+            self.engine.close(1.0)
+            raise
         self._stop_reason: str | None = None  # set by a signal handler or another thread, read by the loop
         self._failed = False
         self._hangup = False
@@ -119,10 +141,18 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, on_signal)
 
+    def _api(self, settings: Settings) -> Server:
+        control = Control(str(settings.root), self.engine, self.survey)
+        metrics = Metrics(self.engine, self._health, self._meter, self._queries.watch.running)
+        self._asked = Api(control, self._health, self._queries, metrics, self._events, settings.listen)
+        return Server(socket_of(settings), settings.listen, self._asked.app, self._events)
+
     def run(self) -> int:
         """Run until stopped; returns the exit code: 0, or 1 if a part failed and a restart is wanted."""
         self.engine.start()
         self.survey.start()
+        self._queries.start()
+        self._server.start()
         try:
             while self._stop_reason is None:
                 self._pipe.wait(TICK_SECONDS)
@@ -166,7 +196,10 @@ class Service:
 
     def _tick(self) -> None:
         self.engine.tick()
-        if doubt := self._watch.doubt():
+        self._server.tick()
+        doubt = self._watch.doubt()
+        self._health.tick(doubt)
+        if doubt:
             self._events.watch_doubted(doubt)
             self.survey.request_rebuild()
         trouble = self.engine.stuck(STUCK_SECONDS)
@@ -204,7 +237,10 @@ class Service:
         self._events.stopping(self._stop_reason or "an error")
         notify("STOPPING=1")
         deadline = time.monotonic() + self._settings.stop_seconds
+        self._asked.close()
+        self._server.stop()
         self.survey.close(self._settings.stop_seconds)
-        self.clean = self.engine.close(max(0.0, deadline - time.monotonic()))
+        answered = self._queries.close(QUERY_SECONDS) and self._server.close(QUERY_SECONDS)
+        self.clean = self.engine.close(max(0.0, deadline - time.monotonic())) and answered
         self._events.stopped(clean=self.clean)
         self._pipe.close()

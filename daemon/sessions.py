@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import duckdb
 
 from daemon import positions
-from daemon.cursor import Cursor, Signature
+from daemon.cursor import Cursor, Signature, username_of
 from daemon.cursor_cache import CursorCache
 from daemon.failures import Failure
 
@@ -21,6 +21,8 @@ class Sessions:
         # Hash of the signature under which a session needs no look; 0: it needs one. Absent: never seen.
         self._current: dict[str, int] = {}
         self._cursors = CursorCache()
+        self.partial: dict[str, float] = {}
+        """Sessions whose last look left something unread: which share of the bytes was processed."""
 
     def load(
         self, conn: duckdb.DuckDBPyConnection, processor: str, version: int, failures: Mapping[str, Failure]
@@ -32,7 +34,7 @@ class Sessions:
 
         """
         known = positions.load(conn, processor, version)
-        self._current, self.recorded = known.current, known.foreign
+        self._current, self.recorded, self.partial = known.current, known.foreign, known.partial
         places = list(zip(known.current, known.inodes, strict=True))
         for key, failure in failures.items():
             if failure.quarantined and failure.signature and failure.content.startswith(f"{version}:"):
@@ -58,9 +60,28 @@ class Sessions:
         """The session has this cursor now; others are known no more, because they go by this name now."""
         self._cursors.put(key, cursor)
         self.recorded.pop(key, None)
+        if cursor.offset < cursor.signature.size and cursor.fingerprint != positions.ADOPTED:
+            self.partial[key] = cursor.offset / cursor.signature.size
+        else:
+            self.partial.pop(key, None)
         for old in moved_from:
             self._current.pop(old, None)
+            self.partial.pop(old, None)
             self._cursors.drop(old)
+
+    def start_anew(self, keys: Iterable[str]) -> None:
+        """What was known of these is to be forgotten: the database says what to do with them."""
+        for key in keys:
+            self._current[key] = 0
+            self._cursors.drop(key)
+            self.recorded.pop(key, None)
+
+    def matching(self, username: str | None, key: str | None) -> list[str]:
+        """The sessions of a user, or the one of that name; None: all."""
+        if key is not None:
+            return [key] if key in self._current or key in self.recorded else []
+        known = [*self._current, *(other for other in self.recorded if other not in self._current)]
+        return [each for each in known if username is None or username_of(each) == username]
 
     def looked_at(self, key: str, current: Signature | None) -> None:
         """The session needs no look while it looks so; None: it needs one."""

@@ -18,6 +18,9 @@ from daemon.errors import StoreError, StoreLockedError, printable
 
 SCHEMA_VERSION = 1
 
+_NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+"""A database that is kept for years must not depend on what was fetched from the network meanwhile."""
+
 _CURSOR_COLUMNS = """
     processor_name VARCHAR NOT NULL,
     session_file VARCHAR NOT NULL,
@@ -67,6 +70,17 @@ CREATE TABLE IF NOT EXISTS session_failures (
     error VARCHAR NOT NULL,
     failed_at TIMESTAMP NOT NULL
 );
+CREATE TABLE IF NOT EXISTS audit_log (
+    asked_at TIMESTAMP NOT NULL,
+    uid INTEGER NOT NULL,
+    gid INTEGER NOT NULL,
+    pid INTEGER NOT NULL,
+    username VARCHAR NOT NULL,
+    action VARCHAR NOT NULL,
+    parameters VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    detail VARCHAR NOT NULL
+);
 CREATE TABLE IF NOT EXISTS sessiond_schema (version INTEGER NOT NULL);
 CREATE OR REPLACE VIEW session_positions AS
     WITH latest AS (
@@ -103,7 +117,7 @@ def open_database(
     """
     path = Path(path)
     # Each checkpoint stops commits for a moment; at the default of 16 MB a cold start would make dozens.
-    config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB"}
+    config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB", **_NO_DOWNLOADS}
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
@@ -119,6 +133,30 @@ def open_database(
         conn = _quiet(duckdb.connect(str(path), config=config))
         try:
             migrate(conn)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """A connection that can only read, and reaches nothing but this file.
+
+    Raises:
+        StoreLockedError: another process has it open.
+        StoreError: there is none, or it cannot be read.
+
+    """
+    if not path.exists():
+        raise StoreError(f"there is no database {printable(path)}", "give the one that is meant with --db")
+    with store_errors(path):
+        _check_file(path)
+        config: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, **_NO_DOWNLOADS}
+        conn = _quiet(duckdb.connect(str(path), read_only=True, config=config))
+        try:
+            _check_version(conn, str(path))
+            conn.execute("SET TimeZone = 'UTC'")
+            conn.execute("SET enable_external_access = false")
         except BaseException:
             conn.close()
             raise

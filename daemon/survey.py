@@ -8,9 +8,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from daemon.cursor import Signature
+from daemon.cursor import Signature, utc_now
 from daemon.engine import Engine
 from daemon.errors import describe, printable
 from daemon.events import Events
@@ -66,7 +67,10 @@ class Survey:
         self.failure: BaseException | None = None
         self.last_scan: Totals | None = None
         self.scanned_at = 0.0
+        self.scanned_on: datetime | None = None
+        self.scan_seconds = 0.0
         self.first_done = threading.Event()
+        self._begun = self._ended = 0  # full scans; guarded by _wake
 
     def start(self) -> None:
         """Begin."""
@@ -80,23 +84,35 @@ class Survey:
         """Scan everything as soon as possible."""
         self._request(full=True)
 
+    def ask_scan(self) -> int:
+        """Scan everything as soon as possible; returns what :meth:`scanned_since` takes."""
+        with self._wake:
+            self._full = True
+            self._wake.notify_all()
+            return self._begun
+
+    def scanned_since(self, asked: int, seconds: float) -> Totals | None:
+        """What the scan that was asked for has seen, if it ends within so many seconds."""
+        with self._wake:
+            return self.last_scan if self._wake.wait_for(lambda: self._ended > asked, seconds) else None
+
     def request_folders(self, folders: set[str]) -> None:
         """Scan what is below these folders."""
         with self._wake:
             self._folders |= folders
-            self._wake.notify()
+            self._wake.notify_all()
 
     def retime(self, scan_seconds: float, fallback_seconds: float) -> None:
         """Change how often it scans."""
         with self._wake:
             self._scan_seconds, self._fallback_seconds = scan_seconds, fallback_seconds
-            self._wake.notify()
+            self._wake.notify_all()
 
     def close(self, timeout: float) -> None:
         """Stop, and stop watching."""
         with self._wake:
             self._stop = True
-            self._wake.notify()
+            self._wake.notify_all()
         self._thread.join(timeout)
 
     def is_alive(self) -> bool:
@@ -107,11 +123,15 @@ class Survey:
         """Whether the last full scan is that much older than it should be."""
         return bool(self.scanned_at) and time.monotonic() - self.scanned_at > self._interval() + seconds
 
+    def mode(self) -> str:
+        """How changes are found: ``inotify``, ``scanning`` at a short interval, or ``waiting`` for the root."""
+        return "waiting" if self._waiting else "scanning" if self._degraded else "inotify"
+
     def _request(self, *, rebuild: bool = False, full: bool = False) -> None:
         with self._wake:
             self._rebuild |= rebuild
             self._full |= full
-            self._wake.notify()
+            self._wake.notify_all()
 
     def _interval(self) -> float:
         return self._fallback_seconds if self._degraded else self._scan_seconds
@@ -137,7 +157,10 @@ class Survey:
                 return False
             rebuild, full, folders = self._rebuild, self._full, self._folders
             self._rebuild, self._full, self._folders = False, False, set()
+            self._begun += full
         if not self._root_is_there():
+            with self._wake:
+                self._begun -= full  # it was none
             return True
         if rebuild:
             self._arm()
@@ -210,7 +233,11 @@ class Survey:
         heard = self._watch.end_audit()
         if not totals.complete:
             return
-        self.last_scan, self.scanned_at = totals, time.monotonic()
+        with self._wake:
+            self.last_scan, self.scanned_at, self.scanned_on = totals, time.monotonic(), utc_now()
+            self.scan_seconds = self.scanned_at - started
+            self._ended = self._begun
+            self._wake.notify_all()
         self._events.scanned(totals.files, totals.folders, totals.found, self.scanned_at - started)
         self._check_watches(totals.folders)
         missed = [key for key in suspects if key not in heard]

@@ -11,12 +11,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import duckdb
 
 from daemon.commit import Commit, apply, fold_slice
-from daemon.errors import OverMemoryError, StoreError, describe, printable
+from daemon.errors import OverMemoryError, StoreError, UnavailableError, describe, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, remember
 from daemon.positions import ALL, CARRY_BYTES, next_sequence
@@ -48,6 +51,7 @@ CONFLICT_PAUSE = 0.01
 CONFLICT_SECONDS = 10.0  # so long a group is tried again while a whole-session processor is in the way
 
 Done = Callable[[BaseException | None], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,17 @@ class FailureNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Something else to be written, in a transaction of its own."""
+
+    work: Callable[[duckdb.DuckDBPyConnection], object]
+
+
+@dataclass(frozen=True, slots=True)
 class _Queued:
     """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused."""
 
-    item: Commit | FailureNote
+    item: Commit | FailureNote | Order
     done: Done
 
     @property
@@ -84,6 +95,8 @@ class Writer:
         self._conn = conn
         self._tables = tables
         self._events = events
+        self.relieve: Callable[[], bool] = lambda: False
+        """Makes room in the database's memory, where others use it; returns whether it did. Set before it starts."""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
         self._fold_until = 0.0  # set before it
@@ -107,7 +120,7 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
-    def submit(self, item: Commit | FailureNote, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
+    def submit(self, item: Commit | FailureNote | Order, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
         """Queue an item; backlog, if not ``urgent``, may wait for company. Waits while too much is queued.
 
         Raises:
@@ -124,6 +137,35 @@ class Writer:
             (self._urgent if urgent else self._backlog).append(queued)
             self._queued_bytes += queued.bytes
             self._wake.notify_all()
+
+    def carry_out(self, work: Callable[[duckdb.DuckDBPyConnection], T], timeout: float) -> T:
+        """Have something else written, in a transaction of its own; returns what ``work`` returns, once it is durable.
+
+        Not for the writer's own thread.
+
+        Raises:
+            UnavailableError: it was not written in time; it may be later.
+            duckdb.Error: it cannot be.
+
+        """
+        done: Future[T] = Future()
+
+        def write(conn: duckdb.DuckDBPyConnection) -> None:
+            answers[:] = [work(conn)]
+
+        def written(error: BaseException | None) -> None:
+            if error is None:
+                done.set_result(answers[0])
+            else:
+                done.set_exception(error)
+
+        answers: list[T] = []
+        self.submit(Order(write), written, urgent=True)
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and self.failure is None:
+            with suppress(TimeoutError):
+                return done.result(min(0.5, timeout))
+        raise UnavailableError("the database cannot be written now", "see sessiond status, and the log")
 
     def log_has_grown(self) -> None:
         """A lane has added an entry to the log through its own connection: fold it sometime."""
@@ -197,6 +239,23 @@ class Writer:
                 self._events.note_failed(self._shown(error))
             for _, done in notes:
                 done(None)
+        for entry in queued:
+            if isinstance(entry.item, Order):
+                self._carry_out(entry.item, entry.done)
+
+    def _carry_out(self, order: Order, done: Done) -> None:
+        def write() -> None:
+            with transaction(self._conn):
+                order.work(self._conn)
+
+        try:
+            self._retried(write)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  # it is for whoever gave the order
+            done(error)
+        else:
+            done(None)
 
     def _remember(self, notes: Sequence[FailureNote]) -> None:
         with transaction(self._conn):
@@ -240,6 +299,8 @@ class Writer:
                 ) from error
             except duckdb.Error as error:
                 if out_of_memory(error):
+                    if self.relieve():
+                        continue
                     raise OverMemoryError("its rows need more memory than memory_limit", "raise it") from None
                 if is_conflict(error) and time.monotonic() < conflicts_until:
                     self._closing.wait(CONFLICT_PAUSE)
@@ -253,6 +314,10 @@ class Writer:
             else:
                 self._resumed()
                 return
+
+    def blocked_since(self) -> float | None:
+        """Since when the database cannot be written, by the monotonic clock."""
+        return self._blocked_since
 
     def _blocked(self, error: duckdb.Error) -> None:
         if self._blocked_since is None:

@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from daemon import journal
-from daemon.events import Counters, Events
+from daemon.events import Events
 from daemon.journal import listener
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
@@ -38,7 +38,7 @@ def lines(stream):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_event_reaches_every_listener_under_its_own_name(name):
     heard = []
-    counters, stream = Counters(), io.StringIO()
+    counters, stream = Meter(), io.StringIO()
     happen(Events(lambda *told: heard.append(told), counters, listener("debug", stream=stream)), name)
     ((level, event, fields),) = heard
     assert event == name
@@ -49,7 +49,7 @@ def test_every_event_reaches_every_listener_under_its_own_name(name):
 
 
 def test_counters_add_up_the_fields_over_all_and_by_processor():
-    counters = Counters()
+    counters = Meter()
     events = Events(counters)
     for processor, lines_read in (("usage", 3), ("other", 4), ("usage", 5)):
         events.processed(
@@ -61,7 +61,7 @@ def test_counters_add_up_the_fields_over_all_and_by_processor():
 
 
 def test_the_latest_troubles_are_kept_and_no_more_than_a_hundred():
-    counters = Counters()
+    counters = Meter()
     events = Events(counters)
     events.folded(1, 0.1)
     for number in range(150):

@@ -1,0 +1,269 @@
+"""The HTTP API: what may be asked, and in which form it is answered; README describes it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from daemon.api.door import Door
+from daemon.api.listing import MOST, STATES, sessions
+from daemon.api.metrics import CONTENT_TYPE, Metrics
+from daemon.api.replies import (
+    SEND_SECONDS,
+    PatientResponse,
+    RefusedError,
+    body_of,
+    each,
+    failure,
+    failure_of,
+    fields_of,
+    parameters_of,
+    unless_gone,
+)
+from daemon.audit import Peer
+from daemon.control import Control, Stopped
+from daemon.errors import CancelledError, SessiondError, describe
+from daemon.events import Events
+from daemon.export import stream_tables
+from daemon.health import Health
+from daemon.query.asked import Asked
+from daemon.query.formats import chosen, encode
+from daemon.query.queries import Queries
+
+ORDERS = 8
+_SQL_TYPES = {"application/sql", "application/json"}
+
+Order = Callable[[Stopped], Any]
+
+
+class _Asking(msgspec.Struct, forbid_unknown_fields=True):
+    """A query with parameters, as JSON."""
+
+    sql: str
+    parameters: list[str | int | float | bool | None] = []
+
+
+class Api:
+    """The application: ``app`` is what a server serves. Its handlers run in the server's event loop.
+
+    Orders are carried out by threads *order-n*, which end with the order, or soon after :meth:`close`.
+    """
+
+    def __init__(
+        self, control: Control, health: Health, queries: Queries, metrics: Metrics, events: Events, listen: str
+    ) -> None:
+        self._control = control
+        self._health = health
+        self._queries = queries
+        self._metrics = metrics
+        self._events = events
+        self._orders = ThreadPoolExecutor(ORDERS, thread_name_prefix="order")
+        self._closing = False
+        routes = [
+            Route("/healthz", self._healthz),
+            Route("/status", self._status),
+            Route("/sessions", self._sessions),
+            Route("/quarantine", self._quarantine),
+            Route("/metrics", self._show_metrics),
+            Route("/query", self._query, methods=["POST"]),
+            Route("/export", self._export),
+            Route("/scan", self._scan, methods=["POST"]),
+            Route("/quarantine/requeue", self._requeue, methods=["POST"]),
+            Route("/processors/{name}/run", self._run, methods=["POST"]),
+            Route("/processors/{name}/reprocess", self._reprocess, methods=["POST"]),
+        ]
+        handlers: Any = {SessiondError: _on_error, duckdb.Error: _on_error, Exception: _on_error}
+        handlers |= {404: _not_found(routes), 405: _wrong_method}
+        self.app = Door(Starlette(routes=routes, exception_handlers=handlers), events, listen)
+
+    def close(self) -> None:
+        """Have the orders under way end."""
+        self._closing = True
+        self._orders.shutdown(wait=False, cancel_futures=True)
+
+    # What only reads
+
+    async def _healthz(self, _request: Request) -> Response:
+        reasons = self._health.reasons()
+        return JSONResponse({"healthy": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def _status(self, _request: Request) -> Response:
+        return JSONResponse(self._health.status())
+
+    async def _quarantine(self, _request: Request) -> Response:
+        return JSONResponse({"quarantine": self._health.quarantine()})
+
+    async def _show_metrics(self, _request: Request) -> Response:
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def _sessions(self, request: Request) -> Response:
+        asked = parameters_of(request, {"user", "state", "after", "limit"})
+        if (state := asked.get("state")) is not None and state not in STATES:
+            raise RefusedError(422, f"there is no state {state!r}", f"there are: {', '.join(STATES)}")
+        limit = asked.get("limit", "1000")
+        if not (limit.isdecimal() and 0 < int(limit) <= MOST):
+            raise RefusedError(422, f"limit is {limit!r}", f"a number from 1 to {MOST:,}")
+        lanes = self._control.states()
+        after, user = asked.get("after", ""), asked.get("user")
+        found = self._queries.read(
+            lambda reader: sessions(reader, lanes, username=user, state=state, after=after, limit=int(limit))
+        )
+        return JSONResponse(await self._answer(request, found))
+
+    async def _query(self, request: Request) -> Response:
+        media_type = chosen(request.headers.get("accept", "*/*"))
+        if media_type is None:
+            raise RefusedError(406, "no form that Accept names is there", "JSON, NDJSON, CSV and Arrow are, see README")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.state.peer is None and kind not in _SQL_TYPES:
+            # What a web page may send without the browser asking first is not taken.
+            raise RefusedError(415, "a query has to be of type application/sql or application/json")
+        asking = _asking(await body_of(request), kind)
+        asked = self._queries.ask(asking.sql, asking.parameters, lambda table: encode(table, media_type))
+        pieces: Sequence[bytes] = await self._answer(request, asked)
+        return PatientResponse(each(pieces), media_type=media_type)
+
+    async def _export(self, request: Request) -> Response:
+        """All rows of tables, as of one moment: their Arrow streams, one after the other."""
+        tables = request.query_params.getlist("table")
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[bytes] = asyncio.Queue(4)
+
+        def emit(data: bytes) -> None:
+            asyncio.run_coroutine_threadsafe(pieces.put(data), loop).result(SEND_SECONDS)
+
+        asked = self._queries.submit(lambda reader: stream_tables(reader, tables, emit), None)
+        done = asyncio.wrap_future(asked.result)
+
+        async def received() -> AsyncIterator[bytes]:
+            try:
+                while not (done.done() and pieces.empty()):
+                    get = asyncio.ensure_future(pieces.get())
+                    await asyncio.wait({get, done}, return_when=asyncio.FIRST_COMPLETED)
+                    if get.done():
+                        yield get.result()
+                    else:
+                        get.cancel()
+                await done  # raises what it failed with: the answer is cut off, which the client notices
+            finally:
+                asked.end()
+
+        rest = received()
+        first = await anext(rest, b"")  # an error before the first byte is answered as one
+
+        async def everything() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in rest:
+                yield piece
+
+        return PatientResponse(everything(), media_type="application/octet-stream")
+
+    async def _answer(self, request: Request, asked: Asked) -> Any:
+        """The answer to a question, which is ended if whoever asked goes away."""
+        try:
+            return await unless_gone(request, asyncio.wrap_future(asked.result))
+        except ClientDisconnect:
+            raise CancelledError("whoever asked has gone") from None
+        finally:
+            asked.end()
+
+    # What changes something
+
+    async def _run(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        await fields_of(request, set())
+        return await self._order(request, "run", {"processor": name}, lambda stopped: self._control.run(name, stopped))
+
+    async def _reprocess(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        given = await fields_of(request, {"user", "session"})
+        if len(given) > 1:
+            raise RefusedError(422, "a user and a session are given", "give one of them, or none for all")
+
+        def reprocess(_stopped: Stopped) -> Any:
+            return _listed(self._control.reprocess(name, given.get("user"), given.get("session")))
+
+        return await self._order(request, "reprocess", {"processor": name, **given}, reprocess)
+
+    async def _requeue(self, request: Request) -> Response:
+        given = await fields_of(request, {"processor", "session"})
+
+        def requeue(_stopped: Stopped) -> Any:
+            return _listed(self._control.requeue(given.get("processor"), given.get("session")))
+
+        return await self._order(request, "requeue", given, requeue)
+
+    async def _scan(self, request: Request) -> Response:
+        await fields_of(request, set())
+        return await self._order(request, "scan", {}, self._control.scan)
+
+    async def _order(self, request: Request, action: str, parameters: Mapping[str, object], order: Order) -> Response:
+        """Carry out an order in a thread, and record it whatever comes of it."""
+        gone: list[bool] = []
+
+        def carry_out() -> Any:
+            try:
+                answer = order(lambda: bool(gone) or self._closing)
+            except BaseException as error:
+                self._note(request.state.peer, action, parameters, "failed", describe(error))
+                raise
+            self._note(request.state.peer, action, parameters, "given up" if gone else "done", _summary(answer))
+            return answer
+
+        future = asyncio.get_running_loop().run_in_executor(self._orders, carry_out)
+        try:
+            return JSONResponse(await unless_gone(request, future))
+        except ClientDisconnect:
+            gone.append(True)  # what was begun ends by itself
+            raise CancelledError("whoever asked has gone") from None
+
+    def _note(self, peer: Peer, action: str, parameters: Mapping[str, object], outcome: str, detail: str) -> None:
+        try:
+            self._control.note(peer, action, parameters, outcome, detail)
+        except (SessiondError, duckdb.Error) as error:
+            self._events.audit_failed(describe(error))
+
+
+def _asking(body: bytes, kind: str) -> _Asking:
+    try:
+        if kind == "application/json":
+            return msgspec.json.decode(body, type=_Asking)
+        return _Asking(body.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(
+            400, "the query cannot be read", 'SQL in UTF-8, or JSON as {"sql": "…", "parameters": […]}'
+        ) from error
+
+
+def _listed(done: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {"sessions": [{"processor": name, "session_file": key} for name, key in done]}
+
+
+def _summary(answer: Mapping[str, Any]) -> str:
+    """Figures of an answer, and how long its lists are."""
+    parts = {name: len(value) if isinstance(value, list) else value for name, value in answer.items()}
+    return ", ".join(f"{name}: {value}" for name, value in parts.items())
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    return failure_of(error)
+
+
+def _not_found(routes: Sequence[Route]) -> Callable[..., Any]:
+    hint = "there are: " + ", ".join(route.path for route in routes)
+
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        return failure(404, "there is no such address", hint)
+
+    return not_found
+
+
+async def _wrong_method(request: Request, _error: Exception) -> Response:
+    return failure(405, f"{request.method} is not what this address takes", "see README")
