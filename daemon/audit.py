@@ -32,7 +32,7 @@ class Peer:
 
     @classmethod
     def myself(cls) -> "Peer":
-        """This process."""
+        """The calling process."""
         return cls(os.getpid(), os.geteuid(), os.getegid())
 
     @property
@@ -45,6 +45,16 @@ class Peer:
 
     def __str__(self) -> str:
         return f"{self.username} (uid {self.uid}, pid {self.pid})"
+
+
+def summary(answer: object) -> str:
+    """What came of an order, in short: its figures, and how long its lists are."""
+    if isinstance(answer, list):
+        return f"sessions: {len(answer)}"
+    if not isinstance(answer, Mapping):
+        return ""
+    parts = {name: len(value) if isinstance(value, list) else value for name, value in answer.items()}
+    return ", ".join(f"{name}: {value}" for name, value in parts.items())
 
 
 def record(

@@ -1,4 +1,4 @@
-"""Orders to the running daemon: run, reprocess, requeue, scan. Each may be given from any thread but the daemon's own.
+"""Orders to the running daemon: run, reprocess, requeue, scan. Not to be given from the daemon's own threads.
 
 What an order changes is changed in the database first, by the writer, and then in the lanes' memory, so that a crash
 between the two loses nothing: the next start reads the database.
@@ -102,9 +102,7 @@ class Control:
 
         """
         lanes = [self._lane(processor)] if processor is not None else self._engine.lanes
-        done = self._engine.writer.carry_out(
-            lambda conn: failures.requeue(conn, processor, session), WRITE_SECONDS
-        )
+        done = self._engine.writer.carry_out(lambda conn: failures.requeue(conn, processor, session), WRITE_SECONDS)
         for lane in lanes:
             lane.requeue([key for name, key in done if name == lane.spec.name])
         return sorted(done)
@@ -123,7 +121,9 @@ class Control:
         began = self._survey.ask_scan()
         while time.monotonic() < ends and not stopped():
             if self._survey.mode() == "waiting":
-                raise UnavailableError(f"the root {printable(self._root)} is not there", "it is picked up when it appears")
+                raise UnavailableError(
+                    f"the root {printable(self._root)} is not there", "it is picked up when it appears"
+                )
             if (totals := self._survey.scanned_since(began, POLL_SECONDS)) is not None:
                 values = asdict(totals)
                 values.pop("complete")

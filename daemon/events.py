@@ -207,7 +207,7 @@ class Events:
         self._tell("info", "listening", address=address)
 
     def asked(self, what: str, who: str, status: int, seconds: float, *, routine: bool) -> None:
-        """Somebody has asked something, which was answered with that status of HTTP. ``routine``: as monitors do."""
+        """Somebody has asked something; ``status`` is HTTP's. ``routine``: as monitors do."""
         duration = round(seconds * 1000, 1)
         self._tell("debug" if routine else "info", "asked", request=what, by=who, status=status, duration_ms=duration)
 

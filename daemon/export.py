@@ -10,6 +10,7 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from daemon.errors import StoreError, UnknownNameError, printable
 from daemon.query.queries import Reader
@@ -52,6 +53,9 @@ def stream_tables(reader: Reader, wanted: Sequence[str], emit: Callable[[bytes],
                 if sink.tell() > 1 << 20:
                     emit(_taken(sink))
         emit(_taken(sink))
+    with pa.ipc.new_stream(sink, pa.schema([], {NAME: b""})):  # that was all of it
+        pass
+    emit(_taken(sink))
 
 
 def _taken(sink: io.BytesIO) -> bytes:
@@ -81,32 +85,22 @@ def write_parquet(source: IO[bytes], folder: Path, progress: Callable[[str, int]
     written: dict[str, int] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        while (stream := _next_stream(source)) is not None:
-            name = stream.schema.metadata[NAME].decode()
+        while name := (stream := pa.ipc.open_stream(source)).schema.metadata[NAME].decode():
             fresh = folder / f".{name}.{os.getpid()}"
             try:
                 written[name] = _write(name, stream, fresh, progress)
                 _swap(fresh, folder / name)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
-    except OSError as error:
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = getattr(error, "strerror", None) or "the tables end too early"
         raise StoreError(
-            f"cannot export to {printable(folder)}: {error.strerror or type(error).__name__}",
-            "check the folder, its space, and that the daemon runs",
+            f"cannot export to {printable(folder)}: {reason}", "check the folder and its space"
         ) from error
     return written
 
 
-def _next_stream(source: IO[bytes]) -> pa.RecordBatchReader | None:
-    try:
-        return pa.ipc.open_stream(source)
-    except pa.ArrowInvalid:  # nothing more
-        return None
-
-
-def _write(
-    name: str, stream: pa.RecordBatchReader, folder: Path, progress: Callable[[str, int], None]
-) -> int:
+def _write(name: str, stream: pa.RecordBatchReader, folder: Path, progress: Callable[[str, int], None]) -> int:
     schema = stream.schema.remove_metadata()
     column = next((column for column in DAYS if _has_day(schema, column)), None)
     derived = column not in {None, "day"}
@@ -135,8 +129,7 @@ def _write(
         existing_data_behavior="overwrite_or_ignore",
     )
     if not any(folder.rglob("*.parquet")):
-        empty = schema if column != "day" else schema
-        pa.parquet.write_table(empty.empty_table(), folder / "part-0.parquet")
+        pq.write_table(schema.empty_table(), folder / "part-0.parquet")
     return rows
 
 

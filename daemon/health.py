@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,32 +50,37 @@ class Health:
 
     def reasons(self) -> list[str]:
         """What is wrong; nothing, if all is well."""
-        now = time.monotonic()
-        found = []
-        if (silent := now - self._ticked) > LOOP_SECONDS:
-            found.append(f"the main loop has not come round for {silent:.0f} s")
+        return [*self._watching(), *self._writing(), *self._running()]
+
+    def _watching(self) -> Iterator[str]:
         mode = self._survey.mode()
         if mode == "waiting":
-            found.append(f"the root {printable(self._settings.root)} is not there")
+            yield f"the root {printable(self._settings.root)} is not there"
         elif mode == "inotify" and self._doubt:
-            found.append(f"the watcher may be deaf: {self._doubt}")
+            yield f"the watcher may be deaf: {self._doubt}"
         elif mode == "inotify" and not self._watch.armed:
-            found.append("the folders are not watched yet")
+            yield "the folders are not watched yet"
+        if self._survey.overdue(SCAN_SECONDS + 2 * self._survey.scan_seconds):
+            yield "the full scan is overdue"
+        if not self._survey.is_alive():
+            yield "the scanner has stopped"
+
+    def _writing(self) -> Iterator[str]:
         if stuck := self._engine.stuck(WRITER_SECONDS):
-            found.append(stuck)
+            yield stuck
         if (since := self._engine.writer.blocked_since()) is not None:
-            found.append(f"the database cannot be written since {now - since:.0f} s: is the disk full?")
-        found += [f"{name} is paused: too many of its runs hang" for name in self._engine.paused()]
+            yield f"the database cannot be written since {time.monotonic() - since:.0f} s: is the disk full?"
+
+    def _running(self) -> Iterator[str]:
+        if (silent := time.monotonic() - self._ticked) > LOOP_SECONDS:
+            yield f"the main loop has not come round for {silent:.0f} s"
+        for name in self._engine.paused():
+            yield f"{name} is paused: too many of its runs hang"
         for lane in self._engine.lanes:
             if (still := lane.stalled()) > lane.spec.budget_seconds + LANE_SECONDS:
-                found.append(f"{lane.spec.name} makes no progress since {still:.0f} s")
-        if self._survey.overdue(SCAN_SECONDS + 2 * self._survey.scan_seconds):
-            found.append("the full scan is overdue")
-        if not self._survey.is_alive():
-            found.append("the scanner has stopped")
-        if stuck_queries := self.stuck_queries():
-            found.append(f"{stuck_queries} queries do not end")
-        return found
+                yield f"{lane.spec.name} makes no progress since {still:.0f} s"
+        if stuck := self.stuck_queries():
+            yield f"{stuck} queries do not end"
 
     def status(self) -> dict[str, Any]:
         """Everything that ``GET /status`` answers; README has what each field means."""
@@ -127,7 +132,9 @@ class Health:
                 "lines": self._meter.count("processed", "lines", name),
                 "malformed_lines": self._meter.count("processed", "malformed", name),
                 "bytes": self._meter.count("processed", "bytes", name),
-                "last_error": None if (last := self._meter.last_error(name)) is None else f"{last.event}: {last.text}",
+                "last_error": None
+                if (last := self._meter.last_error(name)) is None
+                else f"{last.event}: {last.text}",
                 "last_error_at": None if last is None else last.at,
             }
             for lane in self._engine.lanes

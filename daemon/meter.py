@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from daemon.cursor import utc_now
 from daemon.events import Level
@@ -91,7 +92,7 @@ class Meter:
                 f"{name}_per_second": (after[place] - before[place]) / max(1e-3, after[0] - before[0])
                 for place, (_, name) in enumerate(_RATES, 1)
             }
-            for before, after in zip(history, history[1:], strict=False)
+            for before, after in pairwise(history)
         ]
 
     def errors(self, processor: str) -> int:

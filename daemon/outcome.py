@@ -91,7 +91,9 @@ class Outcomes:
         self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
         if commit.ran:
             self._lane.note(taken.key, "processed", items=commit.items)
-        elif commit.entry.cursor.fingerprint != ADOPTED and (look.offset < look.signature.size or not look.signature.size):
+        elif commit.entry.cursor.fingerprint != ADOPTED and (
+            look.offset < look.signature.size or not look.signature.size
+        ):
             self._lane.note(taken.key, "skipped")  # no complete line yet
         self._events.processed(
             self._name,

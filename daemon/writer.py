@@ -120,7 +120,9 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
-    def submit(self, item: Commit | FailureNote | Order, done: Done = lambda _error: None, *, urgent: bool = False) -> None:
+    def submit(
+        self, item: Commit | FailureNote | Order, done: Done = lambda _error: None, *, urgent: bool = False
+    ) -> None:
         """Queue an item; backlog, if not ``urgent``, may wait for company. Waits while too much is queued.
 
         Raises:
@@ -139,7 +141,7 @@ class Writer:
             self._wake.notify_all()
 
     def carry_out(self, work: Callable[[duckdb.DuckDBPyConnection], T], timeout: float) -> T:
-        """Have something else written, in a transaction of its own; returns what ``work`` returns, once it is durable.
+        """Have something else written, in a transaction of its own; returns what ``work`` does, once it is durable.
 
         Not for the writer's own thread.
 
@@ -179,6 +181,8 @@ class Writer:
         self._closing.set()
         with self._wake:
             self._wake.notify_all()
+        if self._thread.ident is None:
+            return True  # it was never started
         self._thread.join(timeout)
         return not self._thread.is_alive() and self.failure is None
 

@@ -27,7 +27,7 @@ from daemon.api.replies import (
     parameters_of,
     unless_gone,
 )
-from daemon.audit import Peer
+from daemon.audit import Peer, summary
 from daemon.control import Control, Stopped
 from daemon.errors import CancelledError, SessiondError, describe
 from daemon.events import Events
@@ -120,7 +120,9 @@ class Api:
     async def _query(self, request: Request) -> Response:
         media_type = chosen(request.headers.get("accept", "*/*"))
         if media_type is None:
-            raise RefusedError(406, "no form that Accept names is there", "JSON, NDJSON, CSV and Arrow are, see README")
+            raise RefusedError(
+                406, "no form that Accept names is there", "JSON, NDJSON, CSV and Arrow are, see README"
+            )
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.state.peer is None and kind not in _SQL_TYPES:
             # What a web page may send without the browser asking first is not taken.
@@ -179,7 +181,9 @@ class Api:
     async def _run(self, request: Request) -> Response:
         name = request.path_params["name"]
         await fields_of(request, set())
-        return await self._order(request, "run", {"processor": name}, lambda stopped: self._control.run(name, stopped))
+        return await self._order(
+            request, "run", {"processor": name}, lambda stopped: self._control.run(name, stopped)
+        )
 
     async def _reprocess(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -214,7 +218,7 @@ class Api:
             except BaseException as error:
                 self._note(request.state.peer, action, parameters, "failed", describe(error))
                 raise
-            self._note(request.state.peer, action, parameters, "given up" if gone else "done", _summary(answer))
+            self._note(request.state.peer, action, parameters, "given up" if gone else "done", summary(answer))
             return answer
 
         future = asyncio.get_running_loop().run_in_executor(self._orders, carry_out)
@@ -244,12 +248,6 @@ def _asking(body: bytes, kind: str) -> _Asking:
 
 def _listed(done: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"sessions": [{"processor": name, "session_file": key} for name, key in done]}
-
-
-def _summary(answer: Mapping[str, Any]) -> str:
-    """Figures of an answer, and how long its lists are."""
-    parts = {name: len(value) if isinstance(value, list) else value for name, value in answer.items()}
-    return ", ".join(f"{name}: {value}" for name, value in parts.items())
 
 
 async def _on_error(_request: Request, error: Exception) -> Response:

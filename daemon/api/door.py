@@ -1,4 +1,4 @@
-"""Who may come in: everybody on the Unix socket, whose mode decides; on loopback, those who only read and name this host.
+"""Who may come in: everybody on the Unix socket, whose mode decides; on loopback, who only reads and names this host.
 
 A web page can have a browser on this host send requests, under a name of its own that leads here (DNS rebinding), or
 without waiting for an answer. Both can be told: by the header ``Host``, and by those that only browsers send.

@@ -120,7 +120,10 @@ def _remove_dead(path: Path) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise ConfigError(f"{printable(path)} is no socket", "choose another place with socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe, _reachable(path) as (_, name):
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe,
+        _reachable(path) as (_, name),
+    ):
         probe.settimeout(CONNECT_SECONDS)
         try:
             probe.connect(name)

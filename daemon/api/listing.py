@@ -74,9 +74,7 @@ def _keys(
     def fits(key: str) -> bool:
         return key > after and (username is None or key.startswith(f"{username}/"))
 
-    wanted = {
-        key for key, states in now.items() if fits(key) and (state is None or state in states.values())
-    }
+    wanted = {key for key, states in now.items() if fits(key) and (state is None or state in states.values())}
     if state is None or state in AT_REST:
         where: Sequence[object] = [after, username, username, state, state, limit + len(now)]
         found = reader.rows(

@@ -103,7 +103,9 @@ class Metrics(Collector):
             "sessiond_lane_lag_seconds", "Age of the oldest change that is not committed.", labels=["processor"]
         )
         paused = GaugeMetricFamily(
-            "sessiond_lane_paused", "1 if the processor is not run, because too many of its runs hang.", labels=["processor"]
+            "sessiond_lane_paused",
+            "1 if the processor is not run, because too many of its runs hang.",
+            labels=["processor"],
         )
         sums = [
             (CounterMetricFamily(f"sessiond_{name}", text, labels=["processor"]), field)

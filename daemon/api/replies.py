@@ -1,4 +1,4 @@
-"""How requests are read and answered, whatever they ask: bodies with a bound, errors in one form, patience that ends."""
+"""How requests are read and answered, whatever they ask: bounded bodies, errors in one form, patience that ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -118,7 +118,9 @@ def _checked(fields: Iterable[tuple[str, str | None]], known: set[str]) -> dict[
     given: dict[str, str] = {}
     for name, value in fields:
         if name not in known or name in given:
-            raise RefusedError(422, f"there is no parameter {name!r}, or it is given twice", f"known: {_names(known)}")
+            raise RefusedError(
+                422, f"there is no parameter {name!r}, or it is given twice", f"known: {_names(known)}"
+            )
         if value is not None:
             given[name] = value
     return given

@@ -1,8 +1,8 @@
 """The thread *api*: an event loop in which uvicorn serves the application.
 
 It owns the listening sockets and nothing else. What takes long is done by the query threads and by a few threads
-*order-n*; the loop waits for them. It is woken by its sockets, stops when :meth:`Server.close` is called, and if it dies,
-:meth:`Server.tick` starts it anew: the daemon's work does not depend on it.
+*order-n*; the loop waits for them. It is woken by its sockets, stops when :meth:`Server.close` is called, and if it
+dies, :meth:`Server.tick` starts it anew: the daemon's work does not depend on it.
 """
 
 import asyncio

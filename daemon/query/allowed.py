@@ -29,7 +29,12 @@ MOST_PARTS = 8
 MOST_REPEATS = 10_000
 """In an argument that says how long a value becomes: it is made in one piece, which no limit on memory sees."""
 
-FUNCTIONS = frozenset((files("daemon.query") / "functions.txt").read_text(encoding="utf-8").split())
+
+def _listed(name: str) -> list[str]:
+    return (files("daemon.query") / name).read_text(encoding="utf-8").lower().split()
+
+
+FUNCTIONS = frozenset(_listed("functions.txt"))
 """Scalar functions, aggregates and macros of DuckDB 2.0 that see only their arguments."""
 
 TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
@@ -40,22 +45,15 @@ SIZED = {"generate_series": slice(None), "lpad": slice(1, 2), "range": slice(Non
 """Functions whose result is as long as some argument says: which ones have to be small constants."""
 
 _EXPRESSIONS = frozenset(
-    "BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA LAMBDA_REF OPERATOR PARAMETER"
-    " POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW".split()
+    {"BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION"}
+    | {"LAMBDA", "LAMBDA_REF", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW"}
 )
-_NODES = frozenset(
-    "SELECT_NODE SET_OPERATION_NODE RECURSIVE_CTE_NODE CTE_NODE"  # queries
-    " BASE_TABLE SUBQUERY JOIN TABLE_FUNCTION EXPRESSION_LIST EMPTY PIVOT SHOW_REF"  # what stands after FROM
-    " LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER ORDER_MODIFIER DISTINCT_MODIFIER"
-    " ASCENDING DESCENDING ORDER_DEFAULT".split()
-)
-_TYPES = frozenset(
-    "array bigint binary bit bitstring blob bool boolean bpchar bytea char date datetime dec decimal double enum float float4"
-    " float8 guid hugeint int int1 int128 int16 int2 int32 int4 int64 int8 integer integral interval json list logical long"
-    " map nchar null numeric nvarchar oid real row short signed smallint string struct text time timestamp timestamp_ms"
-    " timestamp_ns timestamp_s timestamp_us timestamptz timetz tinyint ubigint uhugeint uint128 uint16 uint32 uint64 uint8"
-    " uinteger union usmallint utinyint uuid varbinary varchar varint bignum tuple time_ns".split()
-) | {"time with time zone", "timestamp with time zone"}
+_QUERIES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_SOURCES = {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "EMPTY", "PIVOT", "SHOW_REF"}
+_MODIFIERS = {"LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "ORDER_MODIFIER", "DISTINCT_MODIFIER"}
+_ORDERS = {"ASCENDING", "DESCENDING", "ORDER_DEFAULT"}
+_NODES = frozenset(_QUERIES | _SOURCES | _MODIFIERS | _ORDERS)
+_TYPES = frozenset(_listed("types.txt")) | {"time with time zone", "timestamp with time zone"}
 _SHOWN = frozenset({"", '"tables"', "__show_tables_expanded"})  # SHOW TABLES, SHOW ALL TABLES
 _CATALOG = frozenset({"duckdb_columns", "duckdb_tables", "duckdb_views"})
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -139,7 +137,8 @@ class Parser:
             if (not outer and name in seen.common) or outer == ["information_schema"]:
                 continue
             raise QueryError(
-                f"there is no table {'.'.join(path)!r}", f"there are: {', '.join(sorted(known - {'sessiond_schema'}))}"
+                f"there is no table {'.'.join(path)!r}",
+                f"there are: {', '.join(sorted(known - {'sessiond_schema'}))}",
             )
 
 
@@ -167,34 +166,43 @@ def _walk(tree: Any, seen: _Seen) -> None:
 def _check_node(node: dict[str, Any], seen: _Seen) -> None:
     kind = node["type"] if isinstance(node.get("type"), str) else None
     if "class" in node:
-        if node["class"] not in _EXPRESSIONS:
-            raise QueryError(f"a query may not contain an expression of the kind {node['class']}", _HINT)
-    elif kind is not None and kind not in _NODES:
-        raise QueryError(f"a query may not contain a part of the kind {kind}", _HINT)
+        _check_expression(node, str(node["class"]))
+    elif kind is not None:
+        if kind not in _NODES:
+            raise QueryError(f"a query may not contain a part of the kind {kind}", _HINT)
+        _check_source(node, kind, seen)
     if "function_name" in node:
         _check_function(node)
+    named = (entry["key"] for entry in node.get("cte_map", {}).get("map", ()))
+    for name in (*named, *([node["ctename"]] if "ctename" in node else ())):
+        if not _NAME.fullmatch(name):  # it would allow a file of that name where it is not in scope
+            raise QueryError(f"the name {name!r} is no identifier", "use letters, digits and underscores")
+        seen.common.add(name.lower())
+
+
+def _check_source(node: dict[str, Any], kind: str, seen: _Seen) -> None:
+    if kind == "TABLE_FUNCTION":
+        _check_table_function(node)
+    if kind in {"BASE_TABLE", "SHOW_REF"}:
+        path = tuple(node.get("qualified_name", {}).get("path") or [node.get("table_name", "")])
+        if kind == "BASE_TABLE" or not (len(path) == 1 and path[0] in _SHOWN):
+            seen.tables.append(path)
+
+
+def _check_expression(node: dict[str, Any], kind: str) -> None:
+    if kind not in _EXPRESSIONS:
+        raise QueryError(f"a query may not contain an expression of the kind {kind}", _HINT)
     if kind == "TYPE" and str(node.get("type_name", "")).lower() not in _TYPES:
         raise QueryError(f"the type {str(node.get('type_name'))!r} is not allowed in a query" + _position(node))
-    if kind == "TABLE_FUNCTION" and "class" not in node:
-        _check_table_function(node)
     if len(node.get("column_names", ())) > MOST_PARTS:
         raise QueryError(f"a name has more than {MOST_PARTS} parts", "shorten it")
-    if kind in {"BASE_TABLE", "SHOW_REF"} and "class" not in node:
-        path = tuple(node.get("qualified_name", {}).get("path") or [node.get("table_name", "")])
-        if not (kind == "SHOW_REF" and (path in {(shown,) for shown in _SHOWN} or not any(path))):
-            seen.tables.append(path)
-    for name in [node.get("ctename"), *(entry["key"] for entry in node.get("cte_map", {}).get("map", ()))]:
-        if name is not None:
-            if not _NAME.fullmatch(name):  # it would allow a file of that name where it is not in scope
-                raise QueryError(f"the name {name!r} is no identifier", "use letters, digits and underscores")
-            seen.common.add(name.lower())
 
 
 def _check_function(node: dict[str, Any]) -> None:
     name = str(node["function_name"]).lower()
     path = node.get("qualified_name", {}).get("path") or [name]
     allowed = FUNCTIONS if not node.get("in_from") else TABLE_FUNCTIONS
-    if name not in {each.lower() for each in allowed} or str(path[-1]).lower() != name:
+    if name not in allowed or str(path[-1]).lower() != name:
         raise QueryError(
             f"the function {name!r} is not allowed in a query" + _position(node),
             "functions that see only their arguments are",
@@ -206,7 +214,7 @@ def _check_function(node: dict[str, Any]) -> None:
         if not _is_small(argument):
             raise QueryError(
                 f"the length in {name}(…) has to be a number up to {MOST_REPEATS:,}" + _position(node),
-                "FROM range(…) and FROM generate_series(…) have no such limit" if name not in {"lpad"} else "",
+                "FROM range(…) and FROM generate_series(…) have no such limit" if name != "lpad" else "",
             )
     if name in {"format", "printf"} and not _is_plain_format(arguments[0] if arguments else {}):
         raise QueryError(f"the format in {name}(…) has to be a text with widths below 1,000" + _position(node))

@@ -115,7 +115,8 @@ class Watch:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout)
         if not self._thread.is_alive():
             self._conn.close()
 

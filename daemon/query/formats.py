@@ -23,8 +23,8 @@ def encode(table: pa.Table, media_type: str) -> Iterator[bytes]:
     """A table, piece by piece, as one of the four media types.
 
     JSON is an array of objects, NDJSON an object per line; where columns have the same name, the later ones get a
-    number. Times are in ISO 8601, as the database holds them: those without a zone are in UTC; blobs are Base64. CSV has a header line,
-    and JSON in nested columns.
+    number. Times are in ISO 8601, as the database holds them: those without a zone are in UTC; blobs are Base64. CSV
+    has a header line, and JSON in nested columns.
     """
     return _ENCODERS[media_type](table)
 

@@ -1,8 +1,9 @@
 """Runs questions beside the daemon's work, so that they cannot hold it up.
 
 A few threads *query-n* each own a connection and a parser. They are woken by a queue of what is asked, run it at the
-lowest priority of the scheduler, in a transaction that cannot write, and stop when :meth:`Queries.close` is called. One
-that dies is replaced with the next question; one that hangs in a query that does not hear of its end keeps its place.
+lowest priority of the scheduler, in a transaction that cannot write, and stop when :meth:`Queries.close` is called.
+One that dies is replaced with the next question; one that hangs in a query that does not hear of its end keeps its
+place.
 """
 
 import os
