@@ -2,10 +2,10 @@
 
     from daemon.client import connect
 
-    table = connect().query("SELECT username, count(*) FROM usage_events GROUP BY ALL")  # a pyarrow.Table
+    rows = connect().query("SELECT username, count(*) FROM usage_events GROUP BY ALL")  # a pyarrow.Table
 
-pandas (``table.to_pandas()``), polars (``polars.from_arrow(table)``) and DuckDB (``duckdb.sql("FROM table")``) take
-it without copying.
+pandas (``rows.to_pandas()``), polars (``polars.from_arrow(rows)``) and DuckDB (``duckdb.sql("FROM rows")``) take it
+without copying.
 """
 
 import http.client

@@ -116,8 +116,8 @@ class Events:
     ) -> None:
         """A run is committed.
 
-        ``complete``: up to the file's end. ``size``: bytes. ``took``: seconds in the processor. ``seconds``: since the
-        change, 0 for backlog.
+        ``complete``: up to the file's end. ``size``: bytes. ``took``: seconds in the processor.
+        ``seconds``: since the change, 0 for backlog.
         """
         self._tell(
             "debug",

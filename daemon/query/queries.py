@@ -44,7 +44,12 @@ class Reader:
 
     def stream(self, statement: Any, parameters: Sequence[object] = ()) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The result of a statement: its columns, and its rows piece by piece."""
-        found = self.conn.sql(statement, params=list(parameters)).to_arrow_reader(BATCH_ROWS)
+        values = list(parameters)
+        try:
+            found = self.conn.sql(statement, params=values).to_arrow_reader(BATCH_ROWS)
+        except duckdb.ProgrammingError:
+            self.conn.execute(statement, values)  # fails the same way, and also says where
+            raise
         self._results.append(found)
         return found.schema, self._checked(found)
 

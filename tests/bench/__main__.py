@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import cold, growth, live, state, walk
+from tests.bench import asked, cold, growth, live, state, walk
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -27,6 +27,7 @@ ROWS = {
     "restart": state.restart,
     "idle": state.idle,
     "scan": walk.full_scan,
+    "queries": asked.queries,
 }
 
 

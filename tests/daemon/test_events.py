@@ -1,4 +1,4 @@
-"""What happens is told once to everyone who listens: counters, JSON lines, a terminal, the journal."""
+"""What happens is told once to everyone who listens: meter, JSON lines, a terminal, the journal."""
 
 import inspect
 import io
@@ -12,9 +12,10 @@ import pytest
 from daemon import journal
 from daemon.events import Events
 from daemon.journal import listener
+from daemon.meter import Meter
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
-NAMES = [name for name, method in vars(Events).items() if inspect.isfunction(method) and not name.startswith("_")]
+NAMES = [name for name, method in vars(Events).items() if inspect.isfunction(method) and not name.startswith("_") and name != "listen"]
 
 
 def happen(events, name):
@@ -38,37 +39,46 @@ def lines(stream):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_event_reaches_every_listener_under_its_own_name(name):
     heard = []
-    counters, stream = Meter(), io.StringIO()
-    happen(Events(lambda *told: heard.append(told), counters, listener("debug", stream=stream)), name)
+    meter, stream = Meter(), io.StringIO()
+    happen(Events(lambda *told: heard.append(told), meter, listener("debug", stream=stream)), name)
     ((level, event, fields),) = heard
     assert event == name
-    assert counters[name] == 1
+    assert meter.count(name) == 1
     (line,) = lines(stream)
     assert line.items() >= {"event": name, "level": level}.items()
     assert line.keys() >= fields.keys()
 
 
-def test_counters_add_up_the_fields_over_all_and_by_processor():
-    counters = Meter()
-    events = Events(counters)
+def test_a_meter_adds_up_the_fields_over_all_and_by_processor():
+    meter = Meter()
+    events = Events(meter)
     for processor, lines_read in (("usage", 3), ("other", 4), ("usage", 5)):
         events.processed(
-            processor, "a/s.jsonl", complete=True, lines=lines_read, malformed=1, items=2, size=10, seconds=0.1
+            processor,
+            "a/s.jsonl",
+            complete=True,
+            lines=lines_read,
+            malformed=1,
+            items=2,
+            size=10,
+            took=0.01,
+            seconds=0.1,
         )
-    assert (counters["processed"], counters["processed.lines"], counters["processed.usage.lines"]) == (3, 12, 8)
-    assert (counters["processed.malformed"], counters["processed.bytes"]) == (3, 30)
-    assert counters["processed.nobody.lines"] == 0
+    sums = (meter.count("processed"), meter.count("processed", "lines"), meter.count("processed", "lines", "usage"))
+    assert sums == (3, 12, 8)
+    assert (meter.count("processed", "malformed"), meter.count("processed", "bytes")) == (3, 30)
+    assert meter.count("processed", "lines", "nobody") == 0
 
 
 def test_the_latest_troubles_are_kept_and_no_more_than_a_hundred():
-    counters = Meter()
-    events = Events(counters)
+    meter = Meter()
+    events = Events(meter)
     events.folded(1, 0.1)
     for number in range(150):
         events.refused(f"a/{number}.jsonl", "link")
-    troubles = counters.troubles()
+    troubles = meter.troubles()
     assert len(troubles) == 100
-    assert troubles[-1] == "refused: session_file=a/149.jsonl, reason=link"
+    assert (troubles[-1].event, troubles[-1].text) == ("refused", "session_file=a/149.jsonl, reason=link")
 
 
 def test_only_events_of_the_level_and_above_are_written():

@@ -111,7 +111,7 @@ def test_scan_with_a_failure_exits_with_1_names_it_and_tries_it_again(box, line)
 
 @pytest.mark.parametrize("command", ["scan", "run", "requeue", "reprocess"])
 def test_a_locked_database_is_one_line_that_names_the_process(box, command):
-    daemon = box.daemon()
+    daemon = box.daemon(socket=box.folder / "elsewhere")
     arguments = {"scan": [box.root], "run": [box.root], "reprocess": ["usage"]}.get(command, [])
     result = box.sessiond(command, *arguments, "--db", box.db)
     assert result.returncode == 2
