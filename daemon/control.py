@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from daemon import audit, failures, positions
+from daemon import audit, corrections, failures
 from daemon.audit import Peer
 from daemon.cursor import Signature
 from daemon.engine import Engine
@@ -88,7 +88,7 @@ class Control:
                 what = f"session {printable(session)}" if session else f"session of {printable(username)}"
                 raise UnknownNameError(f"{processor} has not processed any {what}", "a key is like alice/x.jsonl")
             done = self._engine.writer.carry_out(
-                lambda conn: positions.invalidate(conn, processor, session, username=username), WRITE_SECONDS
+                lambda conn: corrections.invalidate(conn, processor, session, username=username), WRITE_SECONDS
             )
             lane.start_anew(mine)
         return done

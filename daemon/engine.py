@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from daemon import positions
+from daemon import corrections
 from daemon.commit import fold_all
 from daemon.config import Settings
 from daemon.cursor import Signature, utc_now
@@ -82,7 +82,7 @@ class Engine:
         self._notes = Notes(Path(f"{settings.db}.inflight"))
         tables = self._tables(processors)
         fold_all(self._conn, tables)
-        positions.reconcile(self._conn)
+        corrections.reconcile(self._conn)
         self.writer = Writer(sibling(self._conn), tables, self.events)
         for spec in processors:
             if spec.name in tables:
@@ -186,7 +186,7 @@ class Engine:
         """The part that has made no progress for so long, or that is dead; None if all is well."""
         if self.writer.failure is not None or not self.writer.is_alive():
             return "the writer has stopped"
-        since = self.writer.busy_since
+        since = self.writer.persistence.busy_since
         if since is not None and time.monotonic() - since > seconds:
             return "the writer makes no progress"
         return None

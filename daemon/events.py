@@ -211,6 +211,10 @@ class Events:
         duration = round(seconds * 1000, 1)
         self._tell("debug" if routine else "info", "asked", request=what, by=who, status=status, duration_ms=duration)
 
+    def request_failed(self, address: str, error: str) -> None:
+        """A request could not be answered because of an error in the daemon."""
+        self._tell("error", "request_failed", address=address, error=error)
+
     def api_failed(self, error: str) -> None:
         """The thread that answers has died, and is started again; or it cannot be. The work goes on."""
         self._tell("error", "api_failed", error=error)

@@ -68,7 +68,7 @@ class Health:
     def _writing(self) -> Iterator[str]:
         if stuck := self._engine.stuck(WRITER_SECONDS):
             yield stuck
-        if (since := self._engine.writer.blocked_since()) is not None:
+        if (since := self._engine.writer.persistence.blocked_since) is not None:
             yield f"the database cannot be written since {time.monotonic() - since:.0f} s: is the disk full?"
 
     def _running(self) -> Iterator[str]:

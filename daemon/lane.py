@@ -1,56 +1,27 @@
 """A lane: one processor, and what it still has to do.
 
-All state is guarded by one condition, which is never held while a file is read, a processor runs or a commit is
-queued. The lane's workers (see :mod:`daemon.worker`) wait on it; how their runs end is :mod:`daemon.outcome`'s.
+Its state, and the condition that guards it, are :mod:`daemon.lane_state`'s. The lane's workers (see
+:mod:`daemon.worker`) wait on it; how their runs end is :mod:`daemon.outcome`'s.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import duckdb
 
 from daemon import positions
-from daemon.config import Settings
 from daemon.cursor import Cursor, Signature, utc_now
 from daemon.errors import BusyError, SessionBusyError
-from daemon.failures import Failure, Failures
-from daemon.moves import Moves
-from daemon.pending import Pending, Taken
+from daemon.failures import Failure
+from daemon.lane_state import LaneState
+from daemon.pending import Taken
 from daemon.round import Round
 from daemon.run import Job
-from daemon.sessions import Sessions
-from daemon.transcript import Transcripts
-from processors.registry import Registered
-
-MOST_RUNNING = 160
-"""Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
 
-NEARLY = 0.95
-
-
-class Lane:
+class Lane(LaneState):
     """One processor's sessions. ``load`` it, then feed it with ``changed`` and ``behind``."""
-
-    def __init__(
-        self, spec: Registered, transcripts: Transcripts, settings: Settings, clock: Callable[[], float]
-    ) -> None:
-        self.spec = spec
-        self.transcripts = transcripts
-        self.clock = clock
-        self.wake = threading.Condition()
-        self.closed = False  # guarded by wake, like all that follows
-        self._pending = Pending(
-            settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds, most_running=MOST_RUNNING
-        )
-        self._sessions = Sessions()
-        self._failures = Failures(spec.name, settings)
-        self._moves = Moves()
-        self._held = False  # no run may begin
-        self._round: Round | None = None
-        self._progress_at = clock()  # when a run began or ended
 
     # What comes in
 
@@ -298,55 +269,3 @@ class Lane:
             self._round.ended(key)
         if self._round is not None or self._held:
             self.wake.notify_all()  # somebody waits for just that
-
-    # What is shown
-
-    def idle(self) -> bool:
-        """Whether everything that is known to have changed is committed or in quarantine."""
-        with self.wake:
-            return self._pending.idle() and all(failure.quarantined for failure in self._failures.known.values())
-
-    def drained(self) -> bool:
-        """Whether everything that was behind had its turn; what failed may be waiting for another."""
-        with self.wake:
-            return self._pending.idle()
-
-    def failures(self) -> list[Failure]:
-        """The sessions that failed, in quarantine or not."""
-        with self.wake:
-            return list(self._failures.known.values())
-
-    def counts(self) -> dict[str, int]:
-        """Sessions by what they wait for: see :meth:`Pending.counts`; and ``retrying``, ``quarantined``."""
-        with self.wake:
-            failing = [failure.quarantined for failure in self._failures.known.values()]
-            counts = self._pending.counts(self.clock())
-            return counts | {"retrying": failing.count(False), "quarantined": failing.count(True)}
-
-    def lag(self) -> float:
-        """Seconds since the oldest change that is not committed; 0 if there is none."""
-        with self.wake:
-            oldest = self._pending.oldest_change()
-            return 0.0 if oldest is None else self.clock() - oldest
-
-    def sessions(self) -> int:
-        """How many sessions this processor has seen."""
-        return len(self._sessions)
-
-    def states(self) -> dict[str, str]:
-        """What each session does that is not at rest, see :meth:`Pending.states`."""
-        with self.wake:
-            return self._pending.states()
-
-    def shares(self) -> dict[str, int]:
-        """How many sessions were processed to ``100`` per cent of their bytes, ``95-99``, or ``less``."""
-        with self.wake:
-            nearly = sum(1 for share in self._sessions.partial.values() if share >= NEARLY)
-            partial, new = len(self._sessions.partial), self._pending.counts(self.clock())["backlog"]
-            return {"100": len(self._sessions) - partial, "95-99": nearly, "less": partial - nearly + new}
-
-    def stalled(self) -> float:
-        """Seconds since a run began or ended although some are under way or due; 0 if none is."""
-        with self.wake:
-            busy = any(self._pending.running()) or self._pending.next_due(self.clock()) == 0.0
-            return self.clock() - self._progress_at if busy else 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from daemon import audit, failures, positions
+from daemon import audit, corrections, failures
 from daemon.api.listing import MOST, sessions
 from daemon.audit import Peer
 from daemon.config import Settings
@@ -102,7 +102,7 @@ class Local:
 
         def reprocess(conn: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
             self._spec(processor)
-            done = positions.invalidate(conn, processor, session, username=user)
+            done = corrections.invalidate(conn, processor, session, username=user)
             if not done and (user or session):
                 what = f"session {printable(session)}" if session else f"session of {printable(user)}"
                 raise UnknownNameError(f"{processor} has not processed any {what}", "a key is like alice/x.jsonl")

@@ -27,9 +27,10 @@ from daemon.lane import Lane
 from daemon.look import Look
 from daemon.pending import Taken
 from daemon.positions import ADOPTED
+from daemon.queued import FailureNote
 from daemon.run import ProcessorFailedError, cause_of, content_of
 from daemon.store import cannot_write, is_conflict, out_of_memory
-from daemon.writer import FailureNote, Writer
+from daemon.writer import Writer
 
 BUSY_SECONDS = 0.2
 """Wait for whoever is busy with the same file under its other name, or with the same rows."""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import duckdb
 
+from daemon.corrections import adopt
 from daemon.cursor import Signature, username_of, utc_now
 from daemon.errors import SessionError
-from daemon.positions import ADOPTED, adopt
+from daemon.positions import ADOPTED
 from daemon.scan import scan
 from daemon.transcript import Transcripts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from daemon import positions
+from daemon import corrections, positions
 from daemon.commit import Commit, apply, fold_all
 from daemon.config import DEFAULT_ROOT
 from daemon.cursor import Signature, utc_now
@@ -76,7 +76,7 @@ class _Run:
         """Every session that needs it, in the order of their names."""
         every = {self._spec.name: self._tables}
         fold_all(self._conn, every)
-        positions.reconcile(self._conn)
+        corrections.reconcile(self._conn)
         known = positions.load(self._conn, self._spec.name, self._spec.version)
         found: list[tuple[str, Signature]] = []
         scan(

@@ -107,7 +107,7 @@ class Service:
         self._health = Health(settings, self.engine, self.survey, self._watch, self._meter)
         self._queries = Queries(self.engine.connect, settings)
         self._health.stuck_queries = self._queries.watch.stuck
-        self.engine.writer.relieve = self._queries.relieve
+        self.engine.writer.persistence.relieve = self._queries.relieve
         try:
             self._server = self._api(settings)
         except BaseException:

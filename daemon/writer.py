@@ -13,25 +13,23 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 import duckdb
 
 from daemon.commit import Commit, apply, fold_slice
-from daemon.errors import OverMemoryError, StoreError, UnavailableError, describe, printable
+from daemon.errors import StoreError, UnavailableError
 from daemon.events import Events
-from daemon.failures import Failure, forget, remember
+from daemon.failures import forget, remember
+from daemon.persistence import Persistence, shown
 from daemon.positions import ALL, CARRY_BYTES, next_sequence
+from daemon.queued import Done, FailureNote, Order, Queued
 from daemon.store import cannot_write, is_conflict, out_of_memory, transaction
 from daemon.tables import ResultTable
 
 MOST_BYTES = 128 << 20
 """Of sessions, read by the runs that wait to be written; whoever hands over more waits too, so that memory does not
 fill up instead. Backlog's share is bounded by number already (see daemon.lane)."""
-
-LEAST_BYTES = 1 << 16
-"""A run counts as at least so much: the bound is one on their number, too."""
 
 GROUP_RUNS, GROUP_ROWS = 64, 4_000
 """A group of backlog is closed at so many: a commit costs much and a row little. Lanes have more runs than that under
@@ -46,41 +44,8 @@ LINGER_SECONDS = 0.1  # backlog waits so long for more of it
 FOLD_ENTRIES = 100_000
 FOLD_IDLE_SECONDS = 1.0
 FOLD_AGE_SECONDS = 60.0
-RETRY_SECONDS = (0.5, 30.0)  # first and longest wait while the database cannot be written
-CONFLICT_PAUSE = 0.01
-CONFLICT_SECONDS = 10.0  # so long a group is tried again while a whole-session processor is in the way
 
-Done = Callable[[BaseException | None], None]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class FailureNote:
-    """A failed run, to be remembered over a restart; ``failure`` is None if it is to be forgotten."""
-
-    processor: str
-    session_key: str
-    failure: Failure | None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something else to be written, in a transaction of its own."""
-
-    work: Callable[[duckdb.DuckDBPyConnection], object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Queued:
-    """``done`` is called in the writer's thread: with None once it is durable, or with the error it caused."""
-
-    item: Commit | FailureNote | Order
-    done: Done
-
-    @property
-    def bytes(self) -> int:
-        """What it counts as in the queue."""
-        return max(LEAST_BYTES, self.item.bytes if isinstance(self.item, Commit) else 0)
 
 
 class Writer:
@@ -95,14 +60,13 @@ class Writer:
         self._conn = conn
         self._tables = tables
         self._events = events
-        self.relieve: Callable[[], bool] = lambda: False
-        """Makes room in the database's memory, where others use it; returns whether it did. Set before it starts."""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
+        self.persistence = Persistence(events, self._closing)
         self._fold_until = 0.0  # set before it
         self._wake = threading.Condition()  # guards the next four
-        self._urgent: deque[_Queued] = deque()
-        self._backlog: deque[_Queued] = deque()
+        self._urgent: deque[Queued] = deque()
+        self._backlog: deque[Queued] = deque()
         self._queued_bytes = 0
         self._unfolded = 0
         # The writer's own:
@@ -111,10 +75,7 @@ class Writer:
         self._folding: int | None = None  # up to which number, while a fold is under way
         self._fold_failed = False
         self._folded_at = time.monotonic()
-        self._blocked_since: float | None = None
         self.failure: BaseException | None = None
-        self.busy_since: float | None = None
-        """When the writer began what it is doing, for the supervisor; None while it waits for work."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -129,7 +90,7 @@ class Writer:
             StoreError: the writer is dead.
 
         """
-        queued = _Queued(item, done)
+        queued = Queued(item, done)
         with self._wake:
             mine = threading.current_thread() is self._thread  # which cannot wait for itself
             while 0 < self._queued_bytes > MOST_BYTES - queued.bytes and not (mine or self.failure):
@@ -164,7 +125,7 @@ class Writer:
         answers: list[T] = []
         self.submit(Order(write), written, urgent=True)
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and self.failure is None:
+        while time.monotonic() < deadline and self.is_alive():
             with suppress(TimeoutError):
                 return done.result(min(0.5, timeout))
         raise UnavailableError("the database cannot be written now", "see sessiond status, and the log")
@@ -194,10 +155,10 @@ class Writer:
         try:
             while True:
                 queued = self._gather()
-                self.busy_since = time.monotonic()
+                self.persistence.busy_since = time.monotonic()
                 self._write(queued)
                 self._maybe_fold(idle=not queued)
-                self.busy_since = None
+                self.persistence.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
                     while time.monotonic() < self._fold_until and self._fold():
                         pass  # what is left is folded at the next start
@@ -206,9 +167,9 @@ class Writer:
             with self._wake:
                 self.failure = error
                 self._wake.notify_all()
-            self._events.part_failed("writer", self._shown(error))
+            self._events.part_failed("writer", shown(error))
 
-    def _gather(self) -> list[_Queued]:
+    def _gather(self) -> list[Queued]:
         """The next group: urgent runs first, backlog at least every other time; nothing if it is time to fold."""
         with self._wake:
             while not (self._urgent or self._backlog or self._closing.is_set()):
@@ -231,16 +192,16 @@ class Writer:
             self._wake.notify_all()  # there is room again
             return group
 
-    def _write(self, queued: Sequence[_Queued]) -> None:
+    def _write(self, queued: Sequence[Queued]) -> None:
         if commits := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, Commit)]:
             self._commit(commits)
         if notes := [(entry.item, entry.done) for entry in queued if isinstance(entry.item, FailureNote)]:
             try:
-                self._retried(lambda: self._remember([note for note, _ in notes]))
+                self.persistence.do(lambda: self._remember([note for note, _ in notes]))
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001  # it is remembered in memory; the next restart may not know
-                self._events.note_failed(self._shown(error))
+                self._events.note_failed(shown(error))
             for _, done in notes:
                 done(None)
         for entry in queued:
@@ -253,7 +214,7 @@ class Writer:
                 order.work(self._conn)
 
         try:
-            self._retried(write)
+            self.persistence.do(write)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # it is for whoever gave the order
@@ -271,7 +232,7 @@ class Writer:
         started = time.monotonic()
         commits = [commit for commit, _ in group]
         try:
-            self._retried(lambda: apply(self._conn, self._tables, commits))
+            self.persistence.do(lambda: apply(self._conn, self._tables, commits))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever a row may cause, it must not stop the writer
@@ -287,51 +248,6 @@ class Writer:
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
             done(None)
-
-    def _retried(self, work: Callable[[], object]) -> None:
-        """Do it, and while the database cannot be written or somebody else's commit is in the way, try again."""
-        wait, longest = RETRY_SECONDS
-        conflicts_until = time.monotonic() + CONFLICT_SECONDS
-        while True:
-            self.busy_since = time.monotonic()  # waiting for space is progress of a kind: a restart would not help
-            try:
-                work()
-            except (duckdb.FatalException, duckdb.InternalException) as error:
-                raise StoreError(
-                    f"the database became unusable: {self._shown(error)}",
-                    "the daemon stops and has to be started again; what is committed is safe",
-                ) from error
-            except duckdb.Error as error:
-                if out_of_memory(error):
-                    if self.relieve():
-                        continue
-                    raise OverMemoryError("its rows need more memory than memory_limit", "raise it") from None
-                if is_conflict(error) and time.monotonic() < conflicts_until:
-                    self._closing.wait(CONFLICT_PAUSE)
-                    continue
-                if not cannot_write(error):
-                    raise
-                self._blocked(error)
-                if self._closing.wait(wait):
-                    raise
-                wait = min(wait * 2, longest)
-            else:
-                self._resumed()
-                return
-
-    def blocked_since(self) -> float | None:
-        """Since when the database cannot be written, by the monotonic clock."""
-        return self._blocked_since
-
-    def _blocked(self, error: duckdb.Error) -> None:
-        if self._blocked_since is None:
-            self._blocked_since = time.monotonic()
-            self._events.store_blocked(self._shown(error))
-
-    def _resumed(self) -> None:
-        if self._blocked_since is not None:
-            self._events.store_resumed(time.monotonic() - self._blocked_since)
-            self._blocked_since = None
 
     def _maybe_fold(self, *, idle: bool) -> None:
         """One slice, if it is time for one: whoever comes meanwhile waits for a slice only, not for a fold."""
@@ -357,7 +273,7 @@ class Writer:
                 raise
             if not (is_conflict(error) or self._fold_failed):
                 self._fold_failed = True
-                self._events.fold_failed(self._shown(error))
+                self._events.fold_failed(shown(error))
             with self._wake:
                 self._unfolded += 1
             return False
@@ -366,16 +282,10 @@ class Writer:
             self._events.folded(entries, time.monotonic() - started)
         return entries > 0
 
-    @staticmethod
-    def _shown(error: BaseException) -> str:
-        if isinstance(error, duckdb.Error):  # raised by our own statements, which hold no values
-            return printable(str(error).partition("\n")[0])
-        return describe(error)
 
-
-def _take(queue: deque[_Queued], runs: int, rows: int) -> list[_Queued]:
+def _take(queue: deque[Queued], runs: int, rows: int) -> list[Queued]:
     """Entries from the left of the queue, until there are so many runs or rows."""
-    group: list[_Queued] = []
+    group: list[Queued] = []
     size = 0
     while queue and len(group) < runs and size < rows:
         entry = queue.popleft()

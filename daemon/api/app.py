@@ -1,7 +1,7 @@
 """The HTTP API: what may be asked, and in which form it is answered; README describes it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,7 +29,7 @@ from daemon.api.replies import (
 )
 from daemon.audit import Peer, summary
 from daemon.control import Control, Stopped
-from daemon.errors import CancelledError, SessiondError, describe
+from daemon.errors import CancelledError, SessiondError, describe, printable
 from daemon.events import Events
 from daemon.export import stream_tables
 from daemon.health import Health
@@ -79,7 +79,7 @@ class Api:
             Route("/processors/{name}/run", self._run, methods=["POST"]),
             Route("/processors/{name}/reprocess", self._reprocess, methods=["POST"]),
         ]
-        handlers: Any = {SessiondError: _on_error, duckdb.Error: _on_error, Exception: _on_error}
+        handlers: Any = {SessiondError: self._on_error, duckdb.Error: self._on_error, Exception: self._on_error}
         handlers |= {404: _not_found(routes), 405: _wrong_method}
         self.app = Door(Starlette(routes=routes, exception_handlers=handlers), events, listen)
 
@@ -144,7 +144,7 @@ class Api:
         asked = self._queries.submit(lambda reader: stream_tables(reader, tables, emit), None)
         done = asyncio.wrap_future(asked.result)
 
-        async def received() -> AsyncIterator[bytes]:
+        async def received() -> AsyncGenerator[bytes]:
             try:
                 while not (done.done() and pieces.empty()):
                     get = asyncio.ensure_future(pieces.get())
@@ -161,9 +161,12 @@ class Api:
         first = await anext(rest, b"")  # an error before the first byte is answered as one
 
         async def everything() -> AsyncIterator[bytes]:
-            yield first
-            async for piece in rest:
-                yield piece
+            try:
+                yield first
+                async for piece in rest:
+                    yield piece
+            finally:
+                await rest.aclose()
 
         return PatientResponse(everything(), media_type="application/octet-stream")
 
@@ -228,6 +231,11 @@ class Api:
             gone.append(True)  # what was begun ends by itself
             raise CancelledError("whoever asked has gone") from None
 
+    async def _on_error(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, SessiondError):
+            self._events.request_failed(printable(request.url.path)[:200], describe(error))
+        return failure_of(error)
+
     def _note(self, peer: Peer, action: str, parameters: Mapping[str, object], outcome: str, detail: str) -> None:
         try:
             self._control.note(peer, action, parameters, outcome, detail)
@@ -248,10 +256,6 @@ def _asking(body: bytes, kind: str) -> _Asking:
 
 def _listed(done: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"sessions": [{"processor": name, "session_file": key} for name, key in done]}
-
-
-async def _on_error(_request: Request, error: Exception) -> Response:
-    return failure_of(error)
 
 
 def _not_found(routes: Sequence[Route]) -> Callable[..., Any]:

@@ -15,7 +15,6 @@ from daemon.events import Events
 
 READS = frozenset({("GET", path) for path in ("/healthz", "/status", "/sessions", "/quarantine", "/metrics")})
 ASKS = ("POST", "/query")
-_BROWSERS_SAY = ("origin", "sec-fetch-site", "referer")
 
 
 class Door:
@@ -61,11 +60,6 @@ class Door:
             return failure(421, "the request is for another host", "use the address that sessiond listens on")
         if request not in READS and request != ASKS:
             return failure(403, "this is answered on the Unix socket only", "see sessiond status")
-        said = [name for name in _BROWSERS_SAY if name in headers]
-        if said and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            return failure(403, "web pages may not ask", "")
-        if request == ASKS and said:
-            return failure(403, "web pages may not ask", "")
-        if "origin" in headers:
-            return failure(403, "web pages may not ask", "")
+        if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+            return failure(403, "web pages may not ask", "type the address, or use curl")
         return None

@@ -147,6 +147,7 @@ async def unless_gone(request: Request, result: "asyncio.Future[T]") -> T:
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
+            result.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody wants it any more
             raise ClientDisconnect
         return result.result()
     finally:

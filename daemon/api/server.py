@@ -70,8 +70,9 @@ class Server:
         self._events = events
         self._closed = False
         self._died = 0.0
-        logger = logging.getLogger("uvicorn")
-        logger.handlers, logger.propagate = [logging.NullHandler()], False  # what clients send is not for logs
+        for name in ("uvicorn", "asyncio"):  # what clients send is not for logs
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = [logging.NullHandler()], False
         self._open()
 
     def start(self) -> None:

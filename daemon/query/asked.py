@@ -1,7 +1,7 @@
 """One question, and the thread that ends those that cost too much.
 
 The thread *query-watch* owns nothing but its connection. While questions are being answered it looks at them some
-fifty times a second; otherwise it waits for the next one. If it dies, :meth:`Watch.is_alive` says so, and no further
+fifty times a second; otherwise it waits for the next one. If it dies, :meth:`Watch.has_died` says so, and no further
 question is begun.
 """
 
@@ -75,6 +75,10 @@ class Watch:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def has_died(self) -> bool:
+        """Whether the thread has ended although it was not told to."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._closed
+
     @contextmanager
     def over(self, asked: Asked, conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Inside, what runs on ``conn`` is answering ``asked``, and is watched."""
@@ -143,7 +147,10 @@ class Watch:
 
         DuckDB bounds what it keeps between the steps of a query, but not the values that functions make, nor lists.
         """
-        tracked, kept = self._conn.execute(_TRACKED).fetchall()[0]
+        try:
+            tracked, kept = self._conn.execute(_TRACKED).fetchall()[0]
+        except duckdb.Error:  # not even for that
+            return too_large("the queries under way leave the database no memory", "memory_limit")
         if kept > bytes_of(self._settings.memory_limit) // 2:
             return too_large("the queries under way keep half of the database's memory", "memory_limit")
         if _resident() - tracked - self._untracked > self._most_own:

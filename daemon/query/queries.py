@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from daemon.config import Settings
-from daemon.errors import BusyError, CancelledError, QueryError, SessiondError, describe
+from daemon.errors import BusyError, CancelledError, QueryError, SessiondError, UnavailableError, describe
 from daemon.query.allowed import Parser
 from daemon.query.asked import Asked, Watch, too_large
 from daemon.store import out_of_memory
@@ -118,8 +118,11 @@ class Queries:
         Raises:
             BusyError: too many wait already.
             CancelledError: it is closed.
+            UnavailableError: nobody would watch over it.
 
         """
+        if self.watch.has_died():
+            raise UnavailableError("nobody watches over queries any more", "restart the daemon")
         asked = Asked(seconds)
         with self._lock:
             if self._closed:

@@ -15,7 +15,11 @@ from daemon.journal import listener
 from daemon.meter import Meter
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
-NAMES = [name for name, method in vars(Events).items() if inspect.isfunction(method) and not name.startswith("_") and name != "listen"]
+NAMES = [
+    name
+    for name, method in vars(Events).items()
+    if inspect.isfunction(method) and not name.startswith("_") and name != "listen"
+]
 
 
 def happen(events, name):

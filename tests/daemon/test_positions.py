@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import open_database, positions
+from daemon import corrections, open_database, positions
 from daemon.cursor import Cursor, Place, Signature
 from daemon.positions import Entry
 from daemon.store import transaction
@@ -118,7 +118,7 @@ def test_a_state_row_that_another_tool_changed_or_removed_makes_the_cursor_void(
     fold(conn)
     conn.execute("UPDATE session_processor_state SET file_hash = 'x' WHERE session_file = 'a/changed.jsonl'")
     conn.execute("DELETE FROM session_processor_state WHERE session_file = 'a/removed.jsonl'")
-    positions.reconcile(conn)
+    corrections.reconcile(conn)
     current = positions.load(conn, "p", 3).current
     assert {key for key, signature in current.items() if signature} == {"a/same.jsonl"}
 
@@ -128,11 +128,11 @@ def test_invalidating_makes_a_processor_start_anew_on_one_session_or_all(conn):
     put(conn, "a/t.jsonl")
     put(conn, "a/s.jsonl", "q")
     with transaction(conn):
-        assert positions.invalidate(conn, "p", "a/s.jsonl") == [("p", "a/s.jsonl")]
+        assert corrections.invalidate(conn, "p", "a/s.jsonl") == [("p", "a/s.jsonl")]
     assert positions.find(conn, "p", "a/s.jsonl").version == 0
     assert positions.find(conn, "p", "a/t.jsonl") == CURSOR
     with transaction(conn):
-        assert len(positions.invalidate(conn, "p", None)) == 2
+        assert len(corrections.invalidate(conn, "p", None)) == 2
     assert positions.find(conn, "q", "a/s.jsonl") == CURSOR
 
 

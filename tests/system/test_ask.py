@@ -188,7 +188,7 @@ def test_the_client_gives_arrow_tables_and_errors_of_their_kind(asked):
     assert rows.to_pylist() == [{"session_file": "ada/a.jsonl", "n": 3}]
     assert duckdb.sql("SELECT sum(n) FROM rows").fetchall() == [(3,)]
     with pytest.raises(QueryError, match="LINE 1"):
-        client.query("SELECT")
+        client.query("SELECT 1 +")
     with pytest.raises(LimitError) as caught:
         client.query("FROM range(100000000)")
     assert caught.value.limit == "query_rows"

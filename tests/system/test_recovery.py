@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from daemon import SessionProcessorStateRepository, open_database, run_processor
-from daemon.positions import invalidate
+from daemon.corrections import invalidate
 from daemon.store import transaction
 from daemon.tables import ResultTable
 from processors import ProcessorResult, Table

@@ -9,11 +9,11 @@ import pytest
 
 from daemon import SessionProcessorStateRepository, compute_file_hash, migrate, open_database, run_processor
 from daemon.config import Settings
+from daemon.corrections import invalidate
 from daemon.engine import Engine
 from daemon.events import Events
 from daemon.once import scan_once
 from daemon.pending import Pending
-from daemon.positions import invalidate
 from daemon.store import transaction
 from processors import ProcessorResult, Table
 from processors.registry import register
