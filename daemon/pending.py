@@ -179,11 +179,11 @@ class Pending:
         return min(times, default=None)
 
     def counts(self, now: float) -> dict[str, int]:
-        """How many sessions are ``live`` (changed), ``backlog``, ``running``, ``delayed`` (due later)."""
-        live = sum(1 for entry in self._waiting.values() if entry.first_change is not None)
-        delayed = sum(1 for entry in self._waiting.values() if entry.due > now + self._max_delay)
+        """How many sessions are ``live`` (changed), ``backlog``, ``running``, ``delayed`` (changed, by cadence)."""
+        changed = [entry.due for entry in self._waiting.values() if entry.first_change is not None]
+        delayed = sum(1 for due in changed if due > now + self._max_delay)
         return {
-            "live": live,
+            "live": len(changed) - delayed,
             "backlog": len(self._backlog),
             "running": len(self._running),
             "delayed": delayed,

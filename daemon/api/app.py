@@ -26,6 +26,7 @@ from daemon.api.replies import (
     fields_of,
     parameters_of,
     unless_gone,
+    unobserved,
 )
 from daemon.audit import Peer, summary
 from daemon.control import Control, Stopped
@@ -142,7 +143,7 @@ class Api:
             asyncio.run_coroutine_threadsafe(pieces.put(data), loop).result(SEND_SECONDS)
 
         asked = self._queries.submit(lambda reader: stream_tables(reader, tables, emit), None)
-        done = asyncio.wrap_future(asked.result)
+        done = unobserved(asyncio.wrap_future(asked.result))
 
         async def received() -> AsyncGenerator[bytes]:
             try:

@@ -54,7 +54,10 @@ def failure(status: int, what: str, hint: str = "", **more: object) -> Response:
 def failure_of(error: Exception) -> Response:
     """What an exception is answered."""
     if isinstance(error, RefusedError):
-        return failure(error.status, error.args[0], error.hint)
+        response = failure(error.status, error.args[0], error.hint)
+        if error.status in {408, 413}:  # whatever else is on its way is not read
+            response.headers["connection"] = "close"
+        return response
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             more = {"limit": error.limit} if isinstance(error, LimitError) else {}
@@ -147,11 +150,17 @@ async def unless_gone(request: Request, result: "asyncio.Future[T]") -> T:
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
-            result.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody wants it any more
+            unobserved(result)
             raise ClientDisconnect
         return result.result()
     finally:
         watcher.cancel()
+
+
+def unobserved(result: "asyncio.Future[T]") -> "asyncio.Future[T]":
+    """The same; nobody has to look at what it may fail with."""
+    result.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return result
 
 
 async def each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -146,11 +146,13 @@ class PendingRules(RuleBasedStateMachine):
         counts = self.pending.counts(self.now)
         sessions = self.sessions.values()
         waiting = [session for session in sessions if not session.running and session.first() is not None]
-        assert counts["live"] == len(waiting)
+        assert counts["live"] + counts["delayed"] == len(waiting)
         assert counts["backlog"] == sum(session.behind for session in sessions)
         assert counts["running"] == sum(session.running for session in sessions)
-        assert counts["delayed"] == sum(time > self.now + self.limits[1] for time in self.due().values())
-        idle = not (counts["live"] or counts["backlog"] or counts["running"])
+        due = self.due()
+        changed = [key for key, session in self.sessions.items() if session in waiting and key in due]
+        assert counts["delayed"] == sum(due[key] > self.now + self.limits[1] for key in changed)
+        idle = not (counts["live"] or counts["delayed"] or counts["backlog"] or counts["running"])
         assert self.pending.idle() == idle
 
     def teardown(self):
