@@ -76,7 +76,7 @@ class Lane(LaneState):
     def wait_round(self, seconds: float) -> bool:
         """Wait until the round is over, at most so long; returns whether it is."""
         with self.wake:
-            return self.wake.wait_for(lambda: self._round is None or not self._round.left(), seconds)
+            return self.run_ended.wait_for(lambda: self._round is None or not self._round.left(), seconds)
 
     def end_round(self) -> None:
         """Nobody waits for the round any more; what it has begun goes on."""
@@ -100,25 +100,26 @@ class Lane(LaneState):
 
     @contextmanager
     def held(self, username: str | None, key: str | None, timeout: float) -> Iterator[list[str]]:
-        """Inside, no run of this lane begins, and none is under way on the sessions that are given.
+        """Inside, no run of this lane begins, and none is written on the sessions that are given.
 
-        Those of a user, or the one of that name; None: all.
+        Those of a user, or the one of that name; None: all. What runs on them now is thrown away and done again.
 
         Raises:
-            BusyError: a run on one of them has not ended in time.
+            BusyError: what was handed over to be written is not written in time.
 
         """
         with self.wake:
-            self._held = True
-            mine = set(self._sessions.matching(username, key))
-            quiet = self.wake.wait_for(lambda: not mine.intersection(self._pending.running()), timeout)
+            self._held += 1
         try:
-            if not quiet:
-                raise BusyError("a run on one of these sessions takes long", "try again when it has ended")
+            with self.wake:
+                mine = set(self._sessions.matching(username, key))
+                self._discarded |= mine.intersection(self._pending.running()) - self._writing
+                if not self.run_ended.wait_for(lambda: not mine & self._writing, timeout):
+                    raise BusyError("the database cannot be written now", "see sessiond status")
             yield sorted(mine)
         finally:
             with self.wake:
-                self._held = False
+                self._held -= 1
                 self.wake.notify_all()
 
     # What a worker asks for
@@ -197,6 +198,13 @@ class Lane(LaneState):
 
     # How runs end
 
+    def hand_over(self, key: str) -> bool:
+        """A run has its outcome, which counts from here on; False: it does not. Call with ``wake`` held."""
+        if key in self._discarded:
+            return False
+        self._writing.add(key)
+        return True
+
     def note(self, key: str, outcome: str, items: int = 0, error: str = "") -> None:
         """What a run has come to: ``processed``, ``skipped`` or ``failed``. Before :meth:`done`."""
         with self.wake:
@@ -225,7 +233,7 @@ class Lane(LaneState):
         with self.wake:
             self._moves.end(key)
             self._pending.done(key, self.clock())
-            self._ended(key)
+            self._ended(key, finished=True)
             return self._failures.drop(key)
 
     def done(
@@ -259,13 +267,13 @@ class Lane(LaneState):
                 self._pending.later(key, again)
             elif recheck is not None:
                 self._pending.later(key, recheck, recheck=True)
-            if not more and busy is None:
-                self._ended(key)
+            self._ended(key, finished=not more and busy is None)
             self.wake.notify()
 
-    def _ended(self, key: str) -> None:
+    def _ended(self, key: str, *, finished: bool) -> None:
         self._progress_at = self.clock()
-        if self._round is not None:
+        self._writing.discard(key)
+        self._discarded.discard(key)
+        if finished and self._round is not None:
             self._round.ended(key)
-        if self._round is not None or self._held:
-            self.wake.notify_all()  # somebody waits for just that
+        self.run_ended.notify_all()

@@ -31,7 +31,10 @@ class LaneState:
         self.spec = spec
         self.transcripts = transcripts
         self.clock = clock
-        self.wake = threading.Condition()
+        lock = threading.RLock()
+        self.wake = threading.Condition(lock)  # the workers wait on it
+        # Whoever gave an order waits on this one, or would take the workers' wake-ups away. It has the same lock.
+        self.run_ended = threading.Condition(lock)
         self.closed = False  # guarded by wake, like all that follows
         self._pending = Pending(
             settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds, most_running=MOST_RUNNING
@@ -39,7 +42,9 @@ class LaneState:
         self._sessions = Sessions()
         self._failures = Failures(spec.name, settings)
         self._moves = Moves()
-        self._held = False  # no run may begin
+        self._held = 0  # orders under way: no run may begin
+        self._writing: set[str] = set()  # running, and already handed over to be written
+        self._discarded: set[str] = set()  # running, and not to be handed over: an order has come before
         self._round: Round | None = None
         self._progress_at = clock()  # when a run began or ended
 

@@ -37,6 +37,10 @@ class _AbandonedError(Exception):
     """The run does not count any more."""
 
 
+class _DiscardedError(Exception):
+    """The run is to be done again, because an order has come meanwhile."""
+
+
 @dataclass(slots=True, eq=False)
 class _Worker:
     """One thread, with its slot and connection; everything else is guarded by the lane's condition."""
@@ -193,18 +197,26 @@ class Workers:
         with self._lane.wake:
             if worker.stale:
                 raise _AbandonedError
+            if worker.taken is None:
+                return  # it was handed over, and failed after that
+            counts = self._lane.hand_over(worker.taken.key)
             worker.taken = None
+        if not counts:
+            raise _DiscardedError
 
     def _run(self, worker: _Worker, taken: Taken, conn: duckdb.DuckDBPyConnection) -> None:
         try:
-            job = self._lane.job(taken.key, conn)
-            if self._spec.incremental:
-                self._run_incremental(worker, taken, job, conn)
-            else:
-                self._run_whole(worker, taken, job, conn)
-        except NO_OUTCOME as error:
-            self._release(worker)
-            self._outcomes.none(taken, worker.about, error)
+            try:
+                job = self._lane.job(taken.key, conn)
+                if self._spec.incremental:
+                    self._run_incremental(worker, taken, job, conn)
+                else:
+                    self._run_whole(worker, taken, job, conn)
+            except NO_OUTCOME as error:
+                self._release(worker)
+                self._outcomes.none(taken, worker.about, error)
+        except _DiscardedError:
+            self._lane.done(taken.key, None, busy=self._lane.clock())
 
     def _run_incremental(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))

@@ -352,6 +352,24 @@ def test_reprocess_makes_rows_anew_for_all_a_user_or_a_session(box, line, counte
     assert audited(box) == [("reprocess", "done")]
 
 
+def test_a_run_under_way_does_not_hold_up_a_reprocess_and_does_not_undo_it(box, line, counted):
+    live = box.live(counted)
+    box.append("ada/a.jsonl", line(0))
+    live.wait_lines("ada/a.jsonl", 1, "counted")
+    live.wait_idle()
+    (before,) = live.query("SELECT extracted_at FROM counted")
+    counted.wait, counted.began = threading.Event(), threading.Event()
+    box.append("ada/a.jsonl", line(1))
+    assert counted.began.wait(30)
+    assert len(post(box, "/processors/counted/reprocess")["sessions"]) == 1
+    counted.wait.set()
+    live.wait("processed", 2)
+    live.wait_idle()
+    rows = live.query("SELECT line, extracted_at FROM counted ORDER BY line")
+    assert [number for number, _ in rows] == [0, 1]
+    assert before < min((at,) for _, at in rows)
+
+
 def test_reprocess_refuses_what_it_does_not_understand(box):
     box.live()
     assert post(box, "/processors/usage/reprocess", {"user": "a", "session": "b"}, status=422)
