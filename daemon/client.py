@@ -33,6 +33,9 @@ from daemon.export import write_parquet
 from daemon.local import Local
 from daemon.query.formats import ARROW
 
+ANSWER_SECONDS = 10.0
+"""A daemon says how it is in milliseconds; one that does not hangs, or was stopped."""
+
 Progress = Callable[[str, int], None]
 
 _ERRORS: dict[int, type[SessiondError]] = {400: QueryError, 404: UnknownNameError, 409: BusyError}
@@ -132,13 +135,15 @@ def found(settings: Settings, sources: Mapping[str, str]) -> Client:
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float | None) -> None:
         super().__init__("sessiond")
         self._path = path
+        self._seconds = seconds
 
     def connect(self) -> None:
         """Connect; called by the base class."""
         self.sock = endpoint.connect(self._path)
+        self.sock.settimeout(self._seconds)
 
 
 class Remote:
@@ -157,7 +162,8 @@ class Remote:
 
     def status(self) -> dict[str, Any]:
         """See :meth:`Client.status`."""
-        return {"running": True} | self._json("GET", "/status")
+        with self._ask("GET", "/status", seconds=ANSWER_SECONDS) as answer:
+            return {"running": True, **json.load(answer)}
 
     def sessions(self, user: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
         """See :meth:`Client.sessions`."""
@@ -206,9 +212,14 @@ class Remote:
             return dict(json.load(answer))
 
     def _ask(
-        self, method: str, address: str, body: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        address: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> "_Answer":
-        connection = _Connection(self._path)
+        connection = _Connection(self._path, seconds)
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, address, data, dict(headers or {}))

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daemon.client import connect
-from daemon.errors import LimitError, QueryError, UnavailableError, UnknownNameError
+from daemon.errors import LimitError, QueryError, StoreError, UnavailableError, UnknownNameError
 
 
 @pytest.fixture(params=["beside a daemon", "without one"])
@@ -207,6 +208,18 @@ def test_a_client_that_is_told_which_socket_does_not_take_another(box):
     assert (done.returncode, "there is no database" in done.stderr) == (2, True)
     done = box.sessiond("top", "--db", box.db)
     assert (done.returncode, "needs a terminal" in done.stderr) == (2, True)
+
+
+def test_a_daemon_that_hangs_is_not_waited_for(box, monkeypatch):
+    child = box.daemon()
+    monkeypatch.setattr("daemon.client.ANSWER_SECONDS", 0.2)
+    child.send(signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreError, match=f"in use by process {child.process.pid}"):
+            connect(db=box.db).query("SELECT 1")
+    finally:
+        child.send(signal.SIGCONT)
+    assert child.stop() == 0
 
 
 def test_a_daemon_with_a_very_long_path_is_found(box, line):
