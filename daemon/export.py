@@ -44,9 +44,9 @@ def exported(reader: Reader, wanted: Sequence[str]) -> list[str]:
 
 def stream_tables(reader: Reader, wanted: Sequence[str], emit: Callable[[bytes], None]) -> None:
     """Emit the rows of tables, all as of one moment, as Arrow streams one after the other; each names its table."""
+    sink = io.BytesIO()
     for name in exported(reader, wanted):
         schema, batches = reader.stream(f'SELECT * FROM "{name}"')
-        sink = io.BytesIO()
         with pa.ipc.new_stream(sink, schema.with_metadata({NAME: name.encode()})) as writer:
             for batch in batches:
                 writer.write_batch(batch)

@@ -155,6 +155,7 @@ def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.Duck
         conn = _quiet(duckdb.connect(str(path), read_only=True, config=config))
         try:
             _check_version(conn, str(path))
+            _check_migrated(conn, path)
             conn.execute("SET TimeZone = 'UTC'")
             conn.execute("SET enable_external_access = false")
         except BaseException:
@@ -303,6 +304,11 @@ def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
             f"{printable(name)} has schema version {found}; this sessiond knows {SCHEMA_VERSION}",
             "upgrade sessiond, or choose another file with --db; it was left untouched",
         )
+
+
+def _check_migrated(conn: duckdb.DuckDBPyConnection, path: Path) -> None:
+    if not _has_table(conn, "session_cursors"):
+        raise StoreError(f"{printable(path)} is not of this sessiond yet", "sessiond scan brings it along, or fills it")
 
 
 def _has_table(conn: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -35,7 +35,8 @@ def _listed(name: str) -> list[str]:
 
 
 FUNCTIONS = frozenset(_listed("functions.txt"))
-"""Scalar functions, aggregates and macros of DuckDB 2.0 that see only their arguments."""
+"""Scalar functions, aggregates and macros of DuckDB 2.0 that see only their arguments. Those whose time grows with
+the square of a text's length are left out: one call would not hear for hours that it is to end."""
 
 TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 
@@ -74,72 +75,60 @@ class _Seen:
     nodes: int = 0
 
 
-class Parser:
-    """Parses and checks. Used by one thread at a time; owns a small database of its own, which is empty."""
+def check(sql: str, reader: duckdb.DuckDBPyConnection) -> Any:
+    """The one statement in ``sql``, ready to be run on ``reader``, whose tables it may read.
 
-    def __init__(self) -> None:
-        self._conn = duckdb.connect(config={"threads": 1, "memory_limit": "64MB", "enable_external_access": "false"})
+    Raises:
+        QueryError: it is no SQL, or not allowed; says where, or what.
 
-    def close(self) -> None:
-        """Release it."""
-        self._conn.close()
+    """
+    if len(sql.encode(errors="replace")) > MOST_BYTES:
+        raise QueryError(f"the query is longer than {MOST_BYTES:,} bytes", "shorten it")
+    try:
+        statements = reader.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+    if len(statements) != 1:
+        what = "there is no statement" if not statements else f"there are {len(statements)} statements"
+        raise QueryError(what, "a query is one statement")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        kind = str(statements[0].type).rpartition(".")[2]
+        hint = "PIVOT needs its values: PIVOT … ON … IN (…)" if kind == "MULTI" else _HINT
+        raise QueryError(f"a query may not be a statement of the kind {kind}", hint)
+    tree = _tree(sql, reader)
+    seen = _Seen()
+    _walk(tree, seen)
+    if seen.nodes > MOST_NODES or _weight(tree) > MOST_NODES:
+        raise QueryError("the query has too many parts", "split it, or shorten it")
+    _check_tables(seen, reader)
+    return statements[0]
 
-    def check(self, sql: str, reader: duckdb.DuckDBPyConnection) -> Any:
-        """The one statement in ``sql``, ready to be run on ``reader``, whose tables it may read.
 
-        Raises:
-            QueryError: it is no SQL, or not allowed; says where, or what.
+def _tree(sql: str, reader: duckdb.DuckDBPyConnection) -> Any:
+    text = reader.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+    try:
+        tree = msgspec.json.decode(text)
+    except (RecursionError, msgspec.DecodeError) as error:
+        raise QueryError("the query is nested too deeply", "split it") from error
+    if tree.get("error"):
+        raise QueryError(f"the query cannot be checked: {tree.get('error_message')}", _HINT)
+    return tree["statements"]
 
-        """
-        if len(sql.encode(errors="replace")) > MOST_BYTES:
-            raise QueryError(f"the query is longer than {MOST_BYTES:,} bytes", "shorten it")
-        try:
-            statements = self._conn.extract_statements(sql)
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from error
-        if len(statements) != 1:
-            what = "there is no statement" if not statements else f"there are {len(statements)} statements"
-            raise QueryError(what, "a query is one statement")
-        if statements[0].type != duckdb.StatementType.SELECT:
-            kind = str(statements[0].type).rpartition(".")[2]
-            hint = "PIVOT needs its values: PIVOT … ON … IN (…)" if kind == "MULTI" else _HINT
-            raise QueryError(f"a query may not be a statement of the kind {kind}", hint)
-        seen = _Seen()
-        tree = self._tree(sql)
-        _walk(tree, seen)
-        weight = _weight(tree)
-        if seen.nodes > MOST_NODES or weight > MOST_NODES:
-            raise QueryError("the query has too many parts", "split it, or shorten it")
-        self._check_tables(seen, reader)
-        return statements[0]
 
-    def _tree(self, sql: str) -> Any:
-        text = self._conn.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-        try:
-            tree = msgspec.json.decode(text)
-        except (RecursionError, msgspec.DecodeError) as error:
-            raise QueryError("the query is nested too deeply", "split it") from error
-        if tree.get("error"):
-            raise QueryError(f"the query cannot be checked: {tree.get('error_message')}", _HINT)
-        return tree["statements"]
-
-    @staticmethod
-    def _check_tables(seen: _Seen, reader: duckdb.DuckDBPyConnection) -> None:
-        """A name that is no table's could be that of a file, or of a variable of this program."""
-        known = {name for (name,) in reader.execute(_TABLES).fetchall()}
-        database = reader.execute("SELECT lower(current_database())").fetchall()[0][0]
-        for path in seen.tables:
-            *outer, name = (part.lower() for part in path)
-            if outer[:1] == [database]:
-                outer = outer[1:]
-            if outer in ([], ["main"]) and (name in known or (name in _CATALOG and not outer)):
-                continue
-            if (not outer and name in seen.common) or outer == ["information_schema"]:
-                continue
-            raise QueryError(
-                f"there is no table {'.'.join(path)!r}",
-                f"there are: {', '.join(sorted(known - {'sessiond_schema'}))}",
-            )
+def _check_tables(seen: _Seen, reader: duckdb.DuckDBPyConnection) -> None:
+    """A name that is no table's could be that of a file, or of a variable of this program."""
+    known = {name for (name,) in reader.execute(_TABLES).fetchall()}
+    database = reader.execute("SELECT lower(current_database())").fetchall()[0][0]
+    for path in seen.tables:
+        *outer, name = (part.lower() for part in path)
+        if outer[:1] == [database]:
+            outer = outer[1:]
+        if outer in ([], ["main"]) and (name in known or (name in _CATALOG and not outer)):
+            continue
+        if (not outer and name in seen.common) or outer == ["information_schema"]:
+            continue
+        there = ", ".join(sorted(known - {"sessiond_schema"}))
+        raise QueryError(f"there is no table {'.'.join(path)!r}", f"there are: {there}")
 
 
 _HINT = "a query reads tables, as SELECT, FROM, WITH, VALUES, DESCRIBE and SUMMARIZE do"

@@ -6,6 +6,7 @@ question is begun.
 """
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,14 @@ WATCH_SECONDS = 0.02
 STUCK_SECONDS = 10.0
 """After an interruption, a query ends in milliseconds; one that does not is in a part of DuckDB that cannot hear."""
 
+HEADROOM = 4
+"""Times what a query may use is what all of them may ask for, between two looks of the watch."""
+
+OWN_BYTES = 256 << 20
+"""What the daemon's own work may ask for meanwhile."""
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
 _TRACKED = """
     SELECT coalesce(sum(memory_usage_bytes), 0), coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)
     FROM duckdb_memory()"""
@@ -64,6 +72,7 @@ class Watch:
         self._changed = threading.Condition()  # guards the next three
         self._running: dict[Asked, duckdb.DuckDBPyConnection] = {}  # oldest first
         self._untracked = 0  # memory of the process besides DuckDB's, when the first of these began
+        self._usual_limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="query-watch", daemon=True)
 
@@ -86,6 +95,7 @@ class Watch:
             asked.began = time.monotonic()
             if not self._running:
                 self._untracked = _resident() - scalar(conn, f"SELECT * FROM ({_TRACKED})")
+                self._limit_memory()
             self._running[asked] = conn
             self._changed.notify_all()
         try:
@@ -93,6 +103,8 @@ class Watch:
         finally:
             with self._changed:
                 del self._running[asked]
+                if not self._running:
+                    _set_limit(self._usual_limit)
                 self._changed.notify_all()
 
     def end_all(self, reason: QueryError, seconds: float) -> bool:
@@ -123,6 +135,17 @@ class Watch:
             self._thread.join(timeout)
         if not self._thread.is_alive():
             self._conn.close()
+
+    def _limit_memory(self) -> None:
+        """The process gets only so much more while it answers.
+
+        One call of a function can ask for gigabytes, which nobody would notice before it has them. So it is refused
+        them: DuckDB makes an error of the query of that. A commit that is refused is made again without the queries.
+        """
+        most = bytes_of(self._settings.memory_limit) + HEADROOM * self._most_own + OWN_BYTES
+        wanted = _data() + most
+        usual = self._usual_limit
+        _set_limit(wanted if usual == resource.RLIM_INFINITY else min(wanted, usual))
 
     def _run(self) -> None:
         while True:
@@ -173,4 +196,13 @@ def _too_slow(seconds: float) -> LimitError:
 
 def _resident() -> int:
     """Bytes of memory that the process uses."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    return int(_STATM.read_text(encoding="ascii").split()[1]) * _PAGE
+
+
+def _data() -> int:
+    """Bytes of memory that the process has asked for, as RLIMIT_DATA counts them."""
+    return int(_STATM.read_text(encoding="ascii").split()[5]) * _PAGE
+
+
+def _set_limit(soft: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))

@@ -1,6 +1,6 @@
 """Runs questions beside the daemon's work, so that they cannot hold it up.
 
-A few threads *query-n* each own a connection and a parser. They are woken by a queue of what is asked, run it at the
+A few threads *query-n* each own a connection. They are woken by a queue of what is asked, run it at the
 lowest priority of the scheduler, in a transaction that cannot write, and stop when :meth:`Queries.close` is called.
 One that dies is replaced with the next question; one that hangs in a query that does not hear of its end keeps its
 place.
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from daemon.config import Settings
 from daemon.errors import BusyError, CancelledError, QueryError, SessiondError, UnavailableError, describe
-from daemon.query.allowed import Parser
+from daemon.query.allowed import check
 from daemon.query.asked import Asked, Watch, too_large
 from daemon.store import out_of_memory
 
@@ -39,7 +39,6 @@ class Reader:
 
     conn: duckdb.DuckDBPyConnection
     asked: Asked
-    parser: Parser
     _results: list[pa.RecordBatchReader] = field(default_factory=list)
 
     def stream(self, statement: Any, parameters: Sequence[object] = ()) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -166,16 +165,12 @@ class Queries:
     def _run(self, connection: duckdb.DuckDBPyConnection) -> None:
         with suppress(OSError):  # where that is not allowed, it is as important as the others
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        parser = Parser()
-        try:
-            with connection as conn:
-                conn.execute(f"SET operator_memory_limit = '{self._settings.query_memory}'")
-                while (waiting := self._waiting.get()) is not None:
-                    asked, work = waiting
-                    if asked.result.set_running_or_notify_cancel():
-                        self._do(Reader(conn, asked, parser), work)
-        finally:
-            parser.close()
+        with connection as conn:
+            conn.execute(f"SET operator_memory_limit = '{self._settings.query_memory}'")
+            while (waiting := self._waiting.get()) is not None:
+                asked, work = waiting
+                if asked.result.set_running_or_notify_cancel():
+                    self._do(Reader(conn, asked), work)
 
     def _do(self, reader: Reader, work: Work) -> None:
         asked = reader.asked
@@ -192,7 +187,7 @@ class Queries:
             asked.result.set_result(answer)
 
     def _answer(self, reader: Reader, sql: str, parameters: Sequence[object], shape: Shape | None) -> Any:
-        statement = reader.parser.check(sql, reader.conn)
+        statement = check(sql, reader.conn)
         rows = size = 0
         batches = []
         schema, found = reader.stream(statement, parameters)

@@ -262,6 +262,9 @@ ESCAPES = {
         SELECT printf('%*d', 1000000000, 1)
         SELECT printf(b, 1) FROM (SELECT '%1000000000d' AS b)
         SELECT equi_width_bins(0, 1, 1000000000, false)
+        SELECT levenshtein(x, x) FROM (SELECT string_agg(range::VARCHAR, '') AS x FROM range(1000000))
+        SELECT damerau_levenshtein(x, x) FROM (SELECT string_agg(range::VARCHAR, '') AS x FROM range(1000000))
+        SELECT jaro_similarity(x, x) FROM (SELECT string_agg(range::VARCHAR, '') AS x FROM range(1000000))
     """,
     "no SQL at all": """
         selec 1
@@ -501,6 +504,8 @@ LIMITS = {
     "query_bytes": ["SELECT repeat('x', 9999) FROM range(100)"],
     "memory": [
         "SELECT list(md5(range::VARCHAR)) FROM range(20000000)",
+        "SELECT len(list_transform(l, lambda x: l)) FROM (SELECT list(range) AS l FROM range(60000))",
+        "FROM (SELECT string_agg(range::VARCHAR, '') AS x FROM range(5000)) SELECT replace(replace(x, '1', x), '2', x)",
         "SELECT string_agg(md5(range::VARCHAR), '') FROM range(20000000)",
         "SELECT count(DISTINCT md5(range::VARCHAR)), list(range) FROM range(50000000)",
         "WITH RECURSIVE r(n, s) AS (SELECT 1, 'xxxxxxxx' UNION ALL SELECT n + 1, s || s FROM r WHERE n < 40) FROM r",
