@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     @field_validator("listen")
     @classmethod
     def _loopback(cls, address: str) -> str:
-        if address and not ((found := _LOOPBACK.fullmatch(address)) and int(found[2]) < 1 << 16):
+        if address and not ((found := _LOOPBACK.fullmatch(address)) and 0 < int(found[2]) < 1 << 16):
             raise ValueError("it has to be an address of this host only, such as 127.0.0.1:8765")
         return address
 

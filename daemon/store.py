@@ -308,7 +308,7 @@ def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def _check_migrated(conn: duckdb.DuckDBPyConnection, path: Path) -> None:
     if not _has_table(conn, "session_cursors"):
-        raise StoreError(f"{printable(path)} is not of this sessiond yet", "sessiond scan brings it along, or fills it")
+        raise StoreError(f"{printable(path)} is not of this sessiond yet", "sessiond scan brings it along")
 
 
 def _has_table(conn: duckdb.DuckDBPyConnection, name: str) -> bool:

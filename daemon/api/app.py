@@ -109,7 +109,7 @@ class Api:
         if (state := asked.get("state")) is not None and state not in STATES:
             raise RefusedError(422, f"there is no state {state!r}", f"there are: {', '.join(STATES)}")
         limit = asked.get("limit", "1000")
-        if not (limit.isdecimal() and 0 < int(limit) <= MOST):
+        if not (limit.isdecimal() and len(limit) <= len(str(MOST)) and 0 < int(limit) <= MOST):
             raise RefusedError(422, f"limit is {limit!r}", f"a number from 1 to {MOST:,}")
         lanes = self._control.states()
         after, user = asked.get("after", ""), asked.get("user")
@@ -157,6 +157,8 @@ class Api:
                 await done  # raises what it failed with: the answer is cut off, which the client notices
             finally:
                 asked.end()
+                while not pieces.empty():  # whoever waits to add one hears of its end then
+                    pieces.get_nowait()
 
         rest = received()
         first = await anext(rest, b"")  # an error before the first byte is answered as one
@@ -233,7 +235,7 @@ class Api:
             raise CancelledError("whoever asked has gone") from None
 
     async def _on_error(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, SessiondError):
+        if not isinstance(error, SessiondError | ClientDisconnect):
             self._events.request_failed(printable(request.url.path)[:200], describe(error))
         return failure_of(error)
 

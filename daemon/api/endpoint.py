@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +14,9 @@ from daemon.audit import Peer
 from daemon.errors import ConfigError, StoreLockedError, UnavailableError, printable
 
 MODE = 0o660
-BACKLOG = 128
+BACKLOG = 1024
 CONNECT_SECONDS = 5.0
+RETRY_SECONDS = 0.02
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def connect(path: Path) -> socket.socket:
     asking.settimeout(CONNECT_SECONDS)
     try:
         with _reachable(path) as (_, name):
-            asking.connect(name)
+            _connect(asking, name)
     except PermissionError as error:
         asking.close()
         raise UnavailableError(
@@ -49,6 +51,18 @@ def connect(path: Path) -> socket.socket:
         raise UnavailableError(f"no daemon answers at {printable(path)}: {error.strerror or error}") from error
     asking.settimeout(None)
     return asking
+
+
+def _connect(asking: socket.socket, name: str) -> None:
+    """Connect; while too many wait to be accepted, the kernel says so at once instead of waiting."""
+    ends = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return asking.connect(name)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def listen(path: Path) -> socket.socket:

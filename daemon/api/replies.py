@@ -78,7 +78,7 @@ async def body_of(request: Request) -> bytes:
     """
     length = request.headers.get("content-length", "0")
     too_long = RefusedError(413, f"the body is longer than {BODY_BYTES:,} bytes", "shorten it")
-    if not length.isdecimal() or int(length) > BODY_BYTES:
+    if not length.isdecimal() or len(length) > len(str(BODY_BYTES)) or int(length) > BODY_BYTES:
         raise too_long
     data = bytearray()
     try:

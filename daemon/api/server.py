@@ -7,6 +7,7 @@ dies, :meth:`Server.tick` starts it anew: the daemon's work does not depend on i
 
 import asyncio
 import logging
+import select
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from daemon.api.endpoint import identity, listen, remove
+from daemon.api.endpoint import BACKLOG, identity, listen, remove
 from daemon.audit import Peer
 from daemon.errors import ConfigError, SessiondError, describe, printable
 from daemon.events import Events
@@ -43,15 +44,31 @@ class _Protocol(H11Protocol):
         self._look()
 
     def _look(self) -> None:
-        if self.transport.is_closing():
-            return
         now = self.loop.time()
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self not in self.connections:
+            return  # it has ended
+        if self.transport.is_closing():  # and what is on its way to a client that does not read goes with it
+            if now - self._silent_since > REQUEST_SECONDS:
+                self.transport.abort()
+                return
+        elif self.cycle is not None and not self.cycle.response_complete:
             self._silent_since = now
+            if self._has_gone():
+                self.transport.abort()
+                return
         elif now - self._silent_since > REQUEST_SECONDS:
             self.transport.abort()
             return
         self.loop.call_later(REQUEST_SECONDS / 4, self._look)
+
+    def _has_gone(self) -> bool:
+        """Whether the client has closed its side.
+
+        The event loop does not hear of that while more than one request is there, as it does not read then.
+        """
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
 
 class Server:
@@ -125,7 +142,7 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                backlog=128,
+                backlog=BACKLOG,
                 limit_concurrency=MOST_CONNECTIONS,
                 timeout_graceful_shutdown=STOP_SECONDS,
                 h11_max_incomplete_event_size=16 << 10,
@@ -153,7 +170,7 @@ def _loopback(address: str) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, int(port)))
-        listening.listen(128)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise ConfigError(f"cannot listen on {address}: {error.strerror}", "choose another port") from error

@@ -9,10 +9,10 @@ place.
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any
 
 import duckdb
@@ -85,8 +85,8 @@ class Queries:
     def __init__(self, connect: Connect, settings: Settings) -> None:
         self._connect = connect
         self._settings = settings
-        self._waiting: SimpleQueue[tuple[Asked, Work] | None] = SimpleQueue()
-        self._lock = threading.Lock()  # guards the next two
+        self._wake = threading.Condition()  # guards the next three
+        self._waiting: deque[tuple[Asked, Work]] = deque()
         self._closed = False
         self._threads: list[threading.Thread] = []
         self.watch = Watch(connect(), settings)
@@ -123,12 +123,15 @@ class Queries:
         if self.watch.has_died():
             raise UnavailableError("nobody watches over queries any more", "restart the daemon")
         asked = Asked(seconds)
-        with self._lock:
+        with self._wake:
             if self._closed:
                 raise CancelledError("the daemon stops")
-            if self._waiting.qsize() >= MOST_WAITING:
+            if len(self._waiting) >= MOST_WAITING:  # some may be of clients that have gone
+                self._waiting = deque(each for each in self._waiting if not each[0].result.done())
+            if len(self._waiting) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} queries wait already", "ask again later")
-            self._waiting.put((asked, work))
+            self._waiting.append((asked, work))
+            self._wake.notify()
         self._fill()
         return asked
 
@@ -139,14 +142,13 @@ class Queries:
     def close(self, timeout: float) -> bool:
         """End what runs, and wait for it; returns whether all of it has ended."""
         deadline = time.monotonic() + timeout
-        with self._lock:
+        with self._wake:
             self._closed = True
-            threads = list(self._threads)
-        while not self._waiting.empty():
-            if (waiting := self._waiting.get()) is not None:
-                waiting[0].end()
-        for _ in threads:
-            self._waiting.put(None)
+            threads, waiting = list(self._threads), list(self._waiting)
+            self._waiting.clear()
+            self._wake.notify_all()
+        for asked, _ in waiting:
+            asked.end()
         self.watch.end_all(CancelledError("the daemon stops"), timeout)
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -154,7 +156,7 @@ class Queries:
         return not any(thread.is_alive() for thread in threads) and not self.watch.is_alive()
 
     def _fill(self) -> None:
-        with self._lock:
+        with self._wake:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             while len(self._threads) < self._settings.queries and not self._closed:
                 name = f"query-{len(self._threads) + 1}"
@@ -167,10 +169,15 @@ class Queries:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         with connection as conn:
             conn.execute(f"SET operator_memory_limit = '{self._settings.query_memory}'")
-            while (waiting := self._waiting.get()) is not None:
+            while (waiting := self._next()) is not None:
                 asked, work = waiting
                 if asked.result.set_running_or_notify_cancel():
                     self._do(Reader(conn, asked), work)
+
+    def _next(self) -> tuple[Asked, Work] | None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._closed)
+            return self._waiting.popleft() if self._waiting else None
 
     def _do(self, reader: Reader, work: Work) -> None:
         asked = reader.asked

@@ -505,7 +505,7 @@ LIMITS = {
     "memory": [
         "SELECT list(md5(range::VARCHAR)) FROM range(20000000)",
         "SELECT len(list_transform(l, lambda x: l)) FROM (SELECT list(range) AS l FROM range(60000))",
-        "FROM (SELECT string_agg(range::VARCHAR, '') AS x FROM range(5000)) SELECT replace(replace(x, '1', x), '2', x)",
+        "SELECT replace(replace(x, '1', x), '2', x) FROM (SELECT string_agg(range::VARCHAR, '') x FROM range(5000))",
         "SELECT string_agg(md5(range::VARCHAR), '') FROM range(20000000)",
         "SELECT count(DISTINCT md5(range::VARCHAR)), list(range) FROM range(50000000)",
         "WITH RECURSIVE r(n, s) AS (SELECT 1, 'xxxxxxxx' UNION ALL SELECT n + 1, s || s FROM r WHERE n < 40) FROM r",
