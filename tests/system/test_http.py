@@ -4,18 +4,16 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.api import endpoint, replies, server
+from daemon.api import endpoint, server
 from daemon.config import Settings, socket_of
 from processors import Batch, ProcessorResult, Table
 
@@ -467,171 +465,6 @@ def test_orders_in_any_number_at_once_leave_each_line_counted_once(box, line, co
     assert dict(rows) == numbers
     assert statuses <= {200, 409, 404}
     assert live.of("part_failed") == live.of("request_failed") == []
-
-
-# Clients that misbehave
-
-
-def connected(box):
-    return endpoint.connect(socket_of(Settings(root=box.root, db=box.db)))
-
-
-def test_clients_that_say_nothing_or_half_of_it_are_dropped(box, monkeypatch, until):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
-    monkeypatch.setattr(replies, "BODY_SECONDS", 0.2)
-    box.live()
-    for said in (b"", b"GET /sta", b"GET /status HTTP/1.1\r\nHost: x\r\n", b"\x00\xff\r\n\r\n"):
-        with connected(box) as client:
-            client.sendall(said)
-            client.settimeout(60)
-            while client.recv(4096):
-                pass
-    with connected(box) as client:
-        client.sendall(b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nSELECT")
-        client.settimeout(60)
-        assert b" 408 " in client.recv(4096)
-    assert get(box, "/healthz")["healthy"]
-
-
-def test_a_body_that_is_too_long_is_refused_before_it_is_read(box):
-    box.live()
-    with connected(box) as client:
-        client.sendall(b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
-        assert b" 413 " in client.recv(4096)
-    with connected(box) as client:
-        client.sendall(b"POST /query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        try:
-            for _ in range(1600):
-                client.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        else:
-            pytest.fail("100 MB were taken")
-    assert get(box, "/healthz")["healthy"]
-
-
-def test_a_query_of_somebody_who_has_gone_is_ended(box, until):
-    live = box.live(queries=1)
-    client = Http(socket_of(Settings(root=box.root, db=box.db)))
-    client.request("POST", "/query", SLOW_SQL)
-    until(live.service._queries.watch.running, 1)
-    client.close()
-    until(live.service._queries.watch.running, 0)
-    assert post(box, "/query", "SELECT 1 AS one") == [{"one": 1}]
-
-
-def test_no_thread_and_no_descriptor_is_lost(box, line, until):
-    live = box.live(query_seconds=0.2)
-
-    def held():
-        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
-
-    def misbehave():
-        for _ in range(20):
-            with connected(box) as client:
-                client.sendall(
-                    b"POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nSELECT 1"[: os.getpid() % 70 + 5]
-                )
-            ask(box, "POST", "/query", "SELECT 1 +")
-            client = Http(socket_of(Settings(root=box.root, db=box.db)))
-            client.request("GET", "/export")
-            client.close()
-        ask(box, "POST", "/query", SLOW_SQL)
-
-    misbehave()
-    until(live.service._queries.watch.running, 0)
-    before = held()
-    misbehave()
-    until(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
-
-
-def test_an_export_is_cut_off_where_the_client_stops_reading(box, line, monkeypatch, until):
-    live = box.live(queries=1)
-    box.append("ada/a.jsonl", *(line(number, "x" * 100) for number in range(20_000)))
-    live.wait_lines("ada/a.jsonl", 20_000)
-    monkeypatch.setattr(replies, "SEND_SECONDS", 0.2)
-    monkeypatch.setattr("daemon.api.app.SEND_SECONDS", 0.2)
-    with connected(box) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(b"GET /export HTTP/1.1\r\nHost: x\r\n\r\n")
-        client.recv(100)
-        until(live.service._queries.watch.running, 0)
-    assert post(box, "/query", "SELECT 1 AS one") == [{"one": 1}]
-
-
-# The socket, and loopback
-
-
-def test_the_socket_of_a_killed_daemon_is_replaced_and_one_of_a_living_one_is_not(box, line):
-    path = box.folder / "the.sock"
-    child = box.daemon(socket=path)
-    other = box.sessiond("run", box.root, "--db", box.folder / "other.duckdb", "--socket", path)
-    assert other.returncode == 2
-    assert f"process {child.process.pid} answers" in other.stderr
-    child.kill()
-    assert path.is_socket()
-    again = box.daemon(socket=path)
-    again.wait("listening")
-    assert path.stat().st_mode & 0o777 == 0o660
-    assert again.stop() == 0
-    assert not path.exists()
-    path.write_text("something else")
-    other = box.sessiond("run", box.root, "--db", box.db, "--socket", path)
-    assert (other.returncode, "is no socket" in other.stderr) == (2, True)
-    assert path.read_text() == "something else"
-
-
-def test_who_asks_is_logged(box):
-    live = box.live()
-    post(box, "/query", "SELECT 'secret'")
-    entry = live.wait("asked", request="POST /query")
-    assert f"pid {os.getpid()}" in entry["by"]
-    assert f"uid {os.geteuid()}" in entry["by"]
-    assert "secret" not in str(live.entries)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_loopback_answers_what_only_reads_and_only_to_those_who_name_this_host(box):
-    port = free_port()
-    box.live(listen=f"127.0.0.1:{port}")
-
-    def asked(method, address, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request(method, address, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        response = connection.getresponse()
-        response.read()
-        connection.close()
-        return response.status
-
-    sql = {"Content_Type": "application/sql"}
-    assert [asked("GET", address) for address in ("/healthz", "/status", "/sessions", "/quarantine", "/metrics")] == [
-        200
-    ] * 5
-    assert asked("POST", "/query", "SELECT 1", **sql) == 200
-    assert asked("POST", "/query", "SELECT 1", Content_Type="text/plain") == 415
-    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port + 1}", ""):
-        assert asked("GET", "/status", Host=host) == 421, host
-    assert asked("GET", "/status", Host=f"localhost:{port}") == 200
-    assert asked("GET", "/status", Origin="http://evil.example") == 403
-    assert asked("GET", "/status", Sec_Fetch_Site="cross-site") == 403
-    assert asked("POST", "/query", "SELECT 1", Origin="null", **sql) == 403
-    for address in ("/scan", "/processors/usage/run", "/processors/usage/reprocess", "/quarantine/requeue"):
-        assert asked("POST", address) == 403
-    assert asked("GET", "/export") == 403
-    assert audited(box) == []
-
-
-@pytest.mark.parametrize(
-    "address", ["0.0.0.0:80", "192.168.0.1:80", "example.com:80", "127.0.0.1", ":80", "127.0.0.1:99999"]
-)
-def test_only_loopback_may_be_listened_on(box, address):
-    told = box.sessiond("run", box.root, "--db", box.db, "--listen", address)
-    assert (told.returncode, "address of this host only" in told.stderr) == (2, True)
 
 
 def test_a_stop_ends_what_is_asked_and_takes_seconds(box, line):
