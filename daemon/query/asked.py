@@ -69,9 +69,10 @@ class Watch:
         self._conn = conn
         self._settings = settings
         self._most_own = bytes_of(settings.query_memory)
-        self._changed = threading.Condition()  # guards the next three
+        self._changed = threading.Condition()  # guards the next four
         self._running: dict[Asked, duckdb.DuckDBPyConnection] = {}  # oldest first
         self._untracked = 0  # memory of the process besides DuckDB's, when the first of these began
+        self._rebase = False  # one was ended: what is used now without it is not the others' doing
         self._usual_limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="query-watch", daemon=True)
@@ -103,6 +104,7 @@ class Watch:
         finally:
             with self._changed:
                 del self._running[asked]
+                self._rebase = asked.reason is not None
                 if not self._running:
                     _set_limit(self._usual_limit)
                 self._changed.notify_all()
@@ -176,7 +178,12 @@ class Watch:
             return too_large("the queries under way leave the database no memory", "memory_limit")
         if kept > bytes_of(self._settings.memory_limit) // 2:
             return too_large("the queries under way keep half of the database's memory", "memory_limit")
-        if _resident() - tracked - self._untracked > self._most_own:
+        untracked = _resident() - tracked
+        with self._changed:
+            if self._rebase:
+                self._rebase, self._untracked = False, max(self._untracked, untracked)
+            more = untracked - self._untracked
+        if more > self._most_own:
             return too_large(f"the query needs more memory than {self._settings.query_memory}", "query_memory")
         return None
 

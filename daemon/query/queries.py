@@ -182,7 +182,8 @@ class Queries:
     def _do(self, reader: Reader, work: Work) -> None:
         asked = reader.asked
         try:
-            with self.watch.over(asked, reader.conn), _reading(reader.conn):
+            # In this order, so that nothing is interrupted any more when the transaction is ended.
+            with _reading(reader.conn), self.watch.over(asked, reader.conn):
                 asked.check()
                 try:
                     answer = work(reader)
@@ -240,5 +241,6 @@ def _reading(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(duckdb.Error):  # an error may have ended it already
-            conn.rollback()
+        for _ in range(2):  # an interruption that came too late for the query may meet the first one
+            with suppress(duckdb.Error):  # an error may have ended it already
+                conn.rollback()

@@ -4,6 +4,7 @@ All run on a database that may reach files and the network, so that only the che
 """
 
 import os
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import duckdb
 import pytest
@@ -535,6 +536,20 @@ def test_one_that_nobody_waits_for_any_more_is_ended(asked):
         running.result.result(60)
     assert waiting.result.cancelled()
     assert one.ask("SELECT count(*) AS n FROM t").to_pylist() == [{"n": 2}]
+
+
+def test_queries_are_not_ended_for_ever_for_memory_that_is_somebody_elses(asked):
+    one = asked(queries=2, query_memory="64MB", query_seconds=3600)
+    running = [one.queries.ask(SLOW), one.queries.ask(SLOW)]
+    while one.queries.watch.running() < 2:
+        pass
+    mine = bytearray(b"x") * 200_000_000  # as the daemon's own work may take while queries run without a pause
+    ended, _ = wait([each.result for each in running], 60, FIRST_COMPLETED)
+    assert [type(each.exception()) for each in ended] == [LimitError]
+    assert one.ask("SELECT count(*) AS n FROM t").to_pylist() == [{"n": 2}]
+    assert len(mine) == 200_000_000
+    for each in running:
+        each.end()
 
 
 def test_memory_that_a_commit_needs_is_given_back(asked):
