@@ -7,7 +7,11 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from daemon import open_database, run_processor
+from daemon.api.app import Api
+from daemon.api.door import ASKS, READS
 from daemon.cli import app
+from daemon.config import Settings
+from daemon.events import Events
 from processors.testing import check_fold
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -63,6 +67,30 @@ def test_every_table_that_is_named_exists(tmp_path):
         run_processor(conn, UsageProcessor(), tmp_path)
         there = {name for (name,) in conn.execute("SELECT table_name FROM information_schema.tables").fetchall()}
     assert named <= there
+
+
+def test_every_address_is_in_the_table_and_every_row_is_an_address():
+    rows = set(re.findall(r"^\| `(GET|POST) (/[^`]*)`", README, re.MULTILINE))
+    routes = Api(None, None, None, None, Events(), "").app._inside.routes
+    assert rows == {(method, route.path) for route in routes for method in route.methods - {"HEAD"}}
+    asterisks = set(re.findall(r"^\| `(GET|POST) (/[^`]*)` \*", README, re.MULTILINE))
+    assert asterisks == READS | {ASKS}
+
+
+def test_every_setting_that_limits_a_query_is_named():
+    assert all(f"`{name}`" in README for name in Settings.model_fields if name.startswith("quer"))
+
+
+def test_the_client_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("SESSIOND_DB", str(tmp_path / "x.duckdb"))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    with open_database(tmp_path / "x.duckdb") as conn:
+        from processors.usage import UsageProcessor  # noqa: PLC0415
+
+        run_processor(conn, UsageProcessor(), tmp_path)
+    names: dict = {}
+    exec(compile(block_after("a client that a test runs"), "README.md", "exec"), names)
+    assert names["rows"].column_names == ["username", "calls"]
 
 
 def test_the_help_names_every_command():
