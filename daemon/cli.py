@@ -61,6 +61,9 @@ def main() -> None:
     except duckdb.Error as error:
         print(f"sessiond: the database: {describe(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except (ValueError, OverflowError, NotImplementedError) as error:  # values that no file or terminal can hold
+        print(f"sessiond: {describe(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except BrokenPipeError:
         # Whoever read the output has had enough; without this, Python would complain about it once more.
         discard_output()

@@ -90,7 +90,7 @@ class Control:
             done = self._engine.writer.carry_out(
                 lambda conn: corrections.invalidate(conn, processor, session, username=username), WRITE_SECONDS
             )
-            lane.start_anew(mine)
+            lane.start_anew(sorted({*mine, *(key for _, key in done)}))
         return done
 
     def requeue(self, processor: str | None, session: str | None) -> list[tuple[str, str]]:

@@ -89,7 +89,8 @@ class LaneState:
         """How many sessions were processed to ``100`` per cent of their bytes, ``95-99``, or ``less``."""
         with self.wake:
             nearly = sum(1 for share in self._sessions.partial.values() if share >= NEARLY)
-            partial, new = len(self._sessions.partial), self._pending.counts(self.clock())["backlog"]
+            waiting = [key for key, doing in self._pending.states().items() if doing == "backlog"]
+            partial, new = len(self._sessions.partial), sum(not self._sessions.was_run(key) for key in waiting)
             return {"100": len(self._sessions) - partial, "95-99": nearly, "less": partial - nearly + new}
 
     def stalled(self) -> float:

@@ -114,9 +114,13 @@ class Local:
         """See :meth:`daemon.client.Client.requeue`."""
         given = {"processor": processor, "session": session}
         parameters = {name: value for name, value in given.items() if value is not None}
-        return _listed(
-            self._order("requeue", parameters, lambda conn: sorted(failures.requeue(conn, processor, session)))
-        )
+
+        def requeue(conn: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+            if processor is not None:
+                self._spec(processor)
+            return sorted(failures.requeue(conn, processor, session))
+
+        return _listed(self._order("requeue", parameters, requeue))
 
     def export(
         self,

@@ -20,7 +20,6 @@ from daemon.api.replies import (
     PatientResponse,
     RefusedError,
     body_of,
-    each,
     failure,
     failure_of,
     fields_of,
@@ -30,7 +29,7 @@ from daemon.api.replies import (
 )
 from daemon.audit import Peer, summary
 from daemon.control import Control, Stopped
-from daemon.errors import CancelledError, SessiondError, describe, printable
+from daemon.errors import BusyError, CancelledError, SessiondError, UnavailableError, describe, printable
 from daemon.events import Events
 from daemon.export import stream_tables
 from daemon.health import Health
@@ -39,6 +38,9 @@ from daemon.query.formats import chosen, encode
 from daemon.query.queries import Queries
 
 ORDERS = 8
+MOST_UNSENT = 256 << 20
+"""Bytes of answers that may wait for clients that do not read on."""
+
 _SQL_TYPES = {"application/sql", "application/json"}
 
 Order = Callable[[Stopped], Any]
@@ -67,6 +69,8 @@ class Api:
         self._events = events
         self._orders = ThreadPoolExecutor(ORDERS, thread_name_prefix="order")
         self._closing = False
+        self._unsent = 0  # bytes of answers that are not sent yet; the event loop's own
+        self._exporting: Asked | None = None
         routes = [
             Route("/healthz", self._healthz),
             Route("/status", self._status),
@@ -130,11 +134,28 @@ class Api:
             raise RefusedError(415, "a query has to be of type application/sql or application/json")
         asking = _asking(await body_of(request), kind)
         asked = self._queries.ask(asking.sql, asking.parameters, lambda table: encode(table, media_type))
-        pieces: Sequence[bytes] = await self._answer(request, asked)
-        return PatientResponse(each(pieces), media_type=media_type)
+        pieces: list[bytes] = await self._answer(request, asked)
+        size = sum(map(len, pieces))
+        if self._unsent and self._unsent + size > MOST_UNSENT:
+            raise UnavailableError("too many answers wait to be read by those who asked", "ask again later")
+        self._unsent += size
+        return PatientResponse(self._sent(pieces, size), media_type=media_type)
+
+    async def _sent(self, pieces: list[bytes], size: int) -> AsyncIterator[bytes]:
+        """The pieces, each of which is kept until it is sent only."""
+        try:
+            pieces.reverse()
+            while pieces:
+                piece = pieces.pop()
+                yield piece
+                self._unsent, size = self._unsent - len(piece), size - len(piece)
+        finally:
+            self._unsent -= size
 
     async def _export(self, request: Request) -> Response:
         """All rows of tables, as of one moment: their Arrow streams, one after the other."""
+        if self._exporting:
+            raise BusyError("an export is being made already", "try again when it has ended")
         tables = request.query_params.getlist("table")
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[bytes] = asyncio.Queue(4)
@@ -143,6 +164,8 @@ class Api:
             asyncio.run_coroutine_threadsafe(pieces.put(data), loop).result(SEND_SECONDS)
 
         asked = self._queries.submit(lambda reader: stream_tables(reader, tables, emit), None)
+        self._exporting = asked
+        asked.result.add_done_callback(lambda _done: setattr(self, "_exporting", None))
         done = unobserved(asyncio.wrap_future(asked.result))
 
         async def received() -> AsyncGenerator[bytes]:

@@ -55,7 +55,7 @@ class Door:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """Why a request on loopback is not let in."""
         headers = Headers(scope=scope)
-        request = (scope["method"], scope["path"])
+        request = ("GET" if scope["method"] == "HEAD" else scope["method"], scope["path"])
         if headers.getlist("host") not in [[host] for host in self._hosts]:
             return failure(421, "the request is for another host", "use the address that sessiond listens on")
         if request not in READS and request != ASKS:

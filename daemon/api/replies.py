@@ -1,7 +1,7 @@
 """How requests are read and answered, whatever they ask: bounded bodies, errors in one form, patience that ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import duckdb
@@ -161,12 +161,6 @@ def unobserved(result: "asyncio.Future[T]") -> "asyncio.Future[T]":
     """The same; nobody has to look at what it may fail with."""
     result.add_done_callback(lambda done: done.cancelled() or done.exception())
     return result
-
-
-async def each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The pieces, as a response wants them."""
-    for piece in pieces:
-        yield piece
 
 
 class PatientResponse(StreamingResponse):

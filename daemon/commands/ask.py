@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from daemon.client import Client
@@ -123,7 +124,7 @@ def export(
         task = bar.add_task("")
 
         def progress(name: str, rows: int) -> None:
-            bar.update(task, description=f"{printable(name)}: {rows:,} rows")
+            bar.update(task, description=escape(f"{printable(name)}: {rows:,} rows"))
 
         written = client_of(None, db, config, socket).export(folder, table or (), progress)
     show(written, json_output, ["table", "rows"], [[name, rows] for name, rows in written.items()])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from daemon.commands.options import Config, Db, Json, RootOption, Socket, client_of
 from daemon.errors import printable
@@ -28,7 +29,7 @@ def run_processor(
     console = Console(stderr=True)
     client = client_of(root_option, db, config, socket)
     if console.is_terminal:
-        with console.status(f"running {printable(name)}"):
+        with console.status(escape(f"running {printable(name)}")):
             counts = client.run_processor(name)
     else:
         counts = client.run_processor(name)

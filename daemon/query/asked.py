@@ -29,6 +29,9 @@ STUCK_SECONDS = 10.0
 HEADROOM = 4
 """Times what a query may use is what all of them may ask for, between two looks of the watch."""
 
+KEPT_SHARE = 0.8
+"""Of the database's memory; a commit that lacks memory ends the queries anyway."""
+
 OWN_BYTES = 256 << 20
 """What the daemon's own work may ask for meanwhile."""
 
@@ -156,7 +159,8 @@ class Watch:
                 if self._closed and not self._running:
                     return
                 self._changed.wait(WATCH_SECONDS)
-                oldest = next(iter(self._running), None)
+                # Not an export, whose memory is bounded by the pieces that it is made in.
+                oldest = next((asked for asked in self._running if asked.seconds is not None), None)
             if oldest is not None and (reason := self._too_much()):
                 oldest.end(reason)
             with self._changed:
@@ -176,15 +180,15 @@ class Watch:
             tracked, kept = self._conn.execute(_TRACKED).fetchall()[0]
         except duckdb.Error:  # not even for that
             return too_large("the queries under way leave the database no memory", "memory_limit")
-        if kept > bytes_of(self._settings.memory_limit) // 2:
-            return too_large("the queries under way keep half of the database's memory", "memory_limit")
+        if kept > KEPT_SHARE * bytes_of(self._settings.memory_limit):
+            return too_large("the queries under way keep most of the database's memory", "memory_limit")
         untracked = _resident() - tracked
         with self._changed:
             if self._rebase:
                 self._rebase, self._untracked = False, max(self._untracked, untracked)
             more = untracked - self._untracked
-        if more > self._most_own:
-            return too_large(f"the query needs more memory than {self._settings.query_memory}", "query_memory")
+        if more > HEADROOM * self._most_own:  # part of it may be the daemon's own
+            return too_large(f"the query needs much more memory than {self._settings.query_memory}", "query_memory")
         return None
 
 

@@ -27,6 +27,7 @@ from daemon.store import out_of_memory
 NICE = 19
 MOST_WAITING = 200
 BATCH_ROWS = 8_192
+_BEGIN = "BEGIN TRANSACTION READ ONLY"
 TEXT_FACTOR = 4
 """As text, a result may be so much larger."""
 
@@ -47,7 +48,8 @@ class Reader:
         try:
             found = self.conn.sql(statement, params=values).to_arrow_reader(BATCH_ROWS)
         except duckdb.ProgrammingError:
-            self.conn.execute(statement, values)  # fails the same way, and also says where
+            with suppress(duckdb.TransactionException):  # it may have ended the transaction
+                self.conn.execute(statement, values)  # fails the same way, and also says where
             raise
         self._results.append(found)
         return found.schema, self._checked(found)
@@ -237,7 +239,11 @@ class Queries:
 @contextmanager
 def _reading(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """A transaction that sees one state of the database, and cannot write."""
-    conn.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        conn.execute(_BEGIN)
+    except duckdb.Error:  # an interruption has left the last one open
+        conn.rollback()
+        conn.execute(_BEGIN)
     try:
         yield
     finally:

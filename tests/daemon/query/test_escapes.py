@@ -164,6 +164,7 @@ ESCAPES = {
         SELECT finalize(x) FROM t
         SELECT combine(1, 2)
         SELECT 'x'::INET
+        SELECT length((string_agg('7', '')::BIGNUM)::VARCHAR) FROM range(20000000)
         SELECT 'x'::GEOMETRY
         SELECT 'x'::nosuchtype
         SELECT CAST('x' AS "spatial.geometry")
@@ -543,11 +544,11 @@ def test_queries_are_not_ended_for_ever_for_memory_that_is_somebody_elses(asked)
     running = [one.queries.ask(SLOW), one.queries.ask(SLOW)]
     while one.queries.watch.running() < 2:
         pass
-    mine = bytearray(b"x") * 200_000_000  # as the daemon's own work may take while queries run without a pause
+    mine = bytearray(b"x") * 400_000_000  # as the daemon's own work may take while queries run without a pause
     ended, _ = wait([each.result for each in running], 60, FIRST_COMPLETED)
     assert [type(each.exception()) for each in ended] == [LimitError]
     assert one.ask("SELECT count(*) AS n FROM t").to_pylist() == [{"n": 2}]
-    assert len(mine) == 200_000_000
+    assert len(mine) == 400_000_000
     for each in running:
         each.end()
 
