@@ -43,6 +43,10 @@ class _Protocol(H11Protocol):
         self._silent_since = self.loop.time()
         self._look()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._silent_since = self.loop.time()
+
     def _look(self) -> None:
         now = self.loop.time()
         if self not in self.connections:

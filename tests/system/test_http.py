@@ -198,9 +198,9 @@ def test_metrics_are_what_prometheus_reads(box, line):
     usage = ("processor", "usage")
     assert samples["sessiond_lines_total", usage] == 1
     assert samples["sessiond_malformed_lines_total", usage] == 1
-    assert samples["sessiond_run_duration_seconds_count", usage] == 1
-    assert samples["sessiond_commits_total",] == 1
-    assert samples["sessiond_commit_duration_seconds_count",] == 1
+    assert samples["sessiond_run_duration_seconds_count", usage] >= 1  # one more when it is quiet
+    assert samples["sessiond_commits_total",] >= 1
+    assert samples["sessiond_commit_duration_seconds_count",] == samples["sessiond_commits_total",]
     assert samples["sessiond_watches",] == 2
     assert samples["sessiond_files", ("ingested", "less"), usage] == 1
     assert samples["sessiond_lane_sessions", usage, ("state", "quarantined")] == 0
