@@ -10,6 +10,7 @@ without copying.
 
 import http.client
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -123,7 +124,8 @@ def found(settings: Settings, sources: Mapping[str, str]) -> Client:
         except UnavailableError as error:
             refused = refused or (error if isinstance(error.__cause__, PermissionError) else None)
             continue
-        if sources["db"] == "default" or settings.socket is not None or answered["db"] == printable(settings.db):
+        real = printable(os.path.realpath(settings.db))
+        if sources["db"] == "default" or settings.socket is not None or answered["db"] == real:
             return remote
     if refused is not None and not settings.db.exists():
         raise refused

@@ -41,7 +41,7 @@ def socket_of(settings: "Settings") -> Path:
         return settings.socket
     if folder := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
         return Path(folder) / SOCKET_NAME
-    return Path(f"{settings.db}.sock")
+    return Path(f"{os.path.realpath(settings.db)}.sock")  # whatever name of the file was given
 
 
 def bytes_of(size: str) -> int:

@@ -104,8 +104,8 @@ class Control:
         lanes = [self._lane(processor)] if processor is not None else self._engine.lanes
         done = self._engine.writer.carry_out(lambda conn: failures.requeue(conn, processor, session), WRITE_SECONDS)
         for lane in lanes:
-            lane.requeue([key for name, key in done if name == lane.spec.name])
-        return sorted(done)
+            lane.requeue({key: failed_at for name, key, failed_at in done if name == lane.spec.name})
+        return [(name, key) for name, key, _ in done]
 
     def scan(self, stopped: Stopped) -> dict[str, Any]:
         """Compare every file with what was processed, now; what is found is processed in the background.

@@ -98,6 +98,11 @@ class Failures:
         """The next attempt on a session may be made now, if it is not in quarantine."""
         self._retry_at.pop(key, None)
 
+    def forgive(self, key: str, failed_at: datetime) -> None:
+        """The database forgot the failure of that time; one that came after it counts."""
+        if (failure := self.known.get(key)) is not None and failure.failed_at <= failed_at:
+            self.drop(key)
+
     def drop(self, key: str) -> bool:
         """The session succeeded or is gone; returns whether it had failed before."""
         self._retry_at.pop(key, None)
@@ -155,15 +160,19 @@ def _failure(row: tuple[object, ...]) -> Failure:
     )
 
 
-def requeue(conn: duckdb.DuckDBPyConnection, processor: str | None, key: str | None) -> list[tuple[str, str]]:
-    """Give quarantined sessions a new chance; returns (processor, session) of each.
+def requeue(
+    conn: duckdb.DuckDBPyConnection, processor: str | None, key: str | None
+) -> list[tuple[str, str, datetime]]:
+    """Give quarantined sessions a new chance; returns (processor, session, when it failed) of each, in order.
 
     Args:
+        conn: where.
         processor, key: only these; None: all.
 
     """
-    return conn.execute(
+    deleted = conn.execute(
         "DELETE FROM session_failures WHERE quarantined AND processor_name = coalesce(?, processor_name)"
-        " AND session_file = coalesce(?, session_file) RETURNING processor_name, session_file",
+        " AND session_file = coalesce(?, session_file) RETURNING processor_name, session_file, failed_at",
         [processor, key],
     ).fetchall()
+    return sorted(deleted)

@@ -95,7 +95,7 @@ class Health:
             "healthy": not reasons,
             "reasons": reasons,
             "root": printable(self._settings.root),
-            "db": printable(self._settings.db),
+            "db": printable(os.path.realpath(self._settings.db)),
             "watch": {
                 "mode": self._survey.mode(),
                 "watches": self._count_watches(),

@@ -7,6 +7,7 @@ Its state, and the condition that guards it, are :mod:`daemon.lane_state`'s. The
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import duckdb
 
@@ -91,12 +92,12 @@ class Lane(LaneState):
                 self._pending.behind(key, self.clock())
             self.wake.notify_all()
 
-    def requeue(self, keys: Sequence[str]) -> None:
-        """These are in quarantine no more."""
+    def requeue(self, forgiven: Mapping[str, datetime]) -> None:
+        """The failures of these sessions, at these times, are forgotten in the database: look at each again."""
         with self.wake:
-            for key in keys:
-                self._failures.drop(key)
-        self.start_anew(keys)
+            for key, failed_at in forgiven.items():
+                self._failures.forgive(key, failed_at)
+        self.start_anew(list(forgiven))
 
     @contextmanager
     def held(self, username: str | None, key: str | None, timeout: float) -> Iterator[list[str]]:
@@ -232,9 +233,16 @@ class Lane(LaneState):
         """There is no such file any more, and the run ends; returns whether there was a failure to be forgotten."""
         with self.wake:
             self._moves.end(key)
+            self._sessions.partial.pop(key, None)
             self._pending.done(key, self.clock())
             self._ended(key, finished=True)
             return self._failures.drop(key)
+
+    def refused(self, key: str, seen: Signature | None) -> None:
+        """The run ends: what is there may not be read, or is no session file."""
+        with self.wake:
+            self._sessions.refused(key)
+            self.done(key, seen)
 
     def done(
         self,
@@ -258,7 +266,8 @@ class Lane(LaneState):
         with self.wake:
             self._sessions.looked_at(key, current)
             self._moves.end(key)
-            self._pending.done(key, self.clock())
+            covered = not more and busy is None and again is None
+            self._pending.done(key, self.clock(), covered=covered)
             if more:
                 self._pending.go_on(key, self.clock())
             elif busy is not None:

@@ -88,10 +88,20 @@ class LaneState:
     def shares(self) -> dict[str, int]:
         """How many sessions were processed to ``100`` per cent of their bytes, ``95-99``, or ``less``."""
         with self.wake:
-            nearly = sum(1 for share in self._sessions.partial.values() if share >= NEARLY)
+            behind = self._sessions.partial | {
+                key: self._share(key, failure) for key, failure in self._failures.known.items()
+            }
+            nearly = sum(1 for share in behind.values() if share >= NEARLY)
             waiting = [key for key, doing in self._pending.states().items() if doing == "backlog"]
-            partial, new = len(self._sessions.partial), sum(not self._sessions.was_run(key) for key in waiting)
-            return {"100": len(self._sessions) - partial, "95-99": nearly, "less": partial - nearly + new}
+            new = sum(not self._sessions.was_run(key) and key not in behind for key in waiting)
+            every = len(self._sessions) + sum(not self._sessions.was_run(key) for key in behind)
+            return {"100": every - len(behind), "95-99": nearly, "less": len(behind) - nearly + new}
+
+    def _share(self, key: str, failure: Failure) -> float:
+        """How much of a session whose run failed was processed, as far as that is at hand."""
+        cursor = self._sessions.cursor(key)
+        size = failure.signature.size if failure.signature is not None else 0
+        return cursor.offset / size if cursor is not None and 0 < cursor.offset < size else 0.0
 
     def stalled(self) -> float:
         """Seconds since a run began or ended although some are under way or due; 0 if none is."""

@@ -1,6 +1,7 @@
 """The same questions and orders while no daemon runs: the database is opened for each, and closed again."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from daemon import audit, corrections, failures
 from daemon.api.listing import MOST, sessions
 from daemon.audit import Peer
 from daemon.config import Settings
-from daemon.errors import ConfigError, SessiondError, UnknownNameError, describe, printable
+from daemon.errors import ConfigError, SessiondError, StoreLockedError, UnknownNameError, describe, printable
 from daemon.export import stream_tables, write_parquet
 from daemon.query.queries import Queries, Work
 from daemon.runner import run_processor
@@ -22,6 +23,10 @@ from processors.registry import Registered
 from processors.registry import load as load_processors
 
 CLOSE_SECONDS = 10.0
+LOCKED_SECONDS = 3.0
+"""How long a command waits for others that have the database open."""
+
+POLL_SECONDS = 0.05
 
 _LANES = """
     SELECT processor_name AS processor, count(*) AS sessions, sum(items)::BIGINT AS items,
@@ -90,7 +95,7 @@ class Local:
         spec = self._spec(processor)
 
         def run(conn: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-            return run_processor(conn, spec.processor, self._settings.root)
+            return run_processor(conn, spec.processor, self._settings.root, settings=self._settings)
 
         counts: dict[str, Any] = self._order("run", {"processor": processor}, run, atomic=False)
         return counts
@@ -118,7 +123,7 @@ class Local:
         def requeue(conn: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
             if processor is not None:
                 self._spec(processor)
-            return sorted(failures.requeue(conn, processor, session))
+            return [(name, key) for name, key, _ in failures.requeue(conn, processor, session)]
 
         return _listed(self._order("requeue", parameters, requeue))
 
@@ -150,7 +155,8 @@ class Local:
     @contextmanager
     def _reading(self) -> Iterator[Queries]:
         settings = self._settings
-        conn = read_database(settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads)
+        limit, threads = settings.memory_limit, settings.database_threads
+        conn = _patiently(lambda: read_database(settings.db, memory_limit=limit, threads=threads))
         with conn:
             queries = Queries(lambda: sibling(conn), settings.model_copy(update={"queries": 1}))
             queries.start()
@@ -177,7 +183,8 @@ class Local:
                 f"there is no database {printable(self._settings.db)}", "give the one that is meant with --db"
             )
         me = Peer.myself()
-        with open_database(self._settings.db, memory_limit=self._settings.memory_limit) as conn:
+        limit = self._settings.memory_limit
+        with _patiently(lambda: open_database(self._settings.db, memory_limit=limit)) as conn:
             try:
                 if atomic:
                     with transaction(conn):
@@ -198,6 +205,24 @@ class Local:
                 return spec
         names = ", ".join(spec.name for spec in found) or "none"
         raise UnknownNameError(f"there is no processor {printable(processor)}", f"there are: {names}")
+
+
+def _patiently(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+    """Open the database; another command may have it open for a moment.
+
+    Raises:
+        StoreLockedError: it is in use for longer.
+        StoreError: it cannot be opened.
+
+    """
+    ends = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            return opened()
+        except StoreLockedError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _listed(done: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

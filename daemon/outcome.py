@@ -162,7 +162,7 @@ class Outcomes:
         seen = self._lane.transcripts.signature(key)
         if seen is None or self._lane.needs_look(key, seen):
             self._events.refused(printable(key), reason)
-        self._lane.done(key, seen)
+        self._lane.refused(key, seen)
 
     def fail(self, taken: Taken, about: About | None, error: str) -> None:
         """Count an attempt."""

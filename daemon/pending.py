@@ -53,6 +53,7 @@ class Pending:
         self._backlog: dict[str, None] = {}
         self._running: dict[str, Taken] = {}
         self._again: dict[str, tuple[float, float]] = {}  # changed while running: when first, when last
+        self._owed: dict[str, float] = {}  # a run came to nothing, or is to go on: the oldest change it was for
         self._last_run: OrderedDict[str, float] = OrderedDict()  # younger than the cadence, oldest first
 
     def changed(self, key: str, now: float) -> None:
@@ -132,9 +133,14 @@ class Pending:
             return self._run(key, None, backlog=True)
         return None
 
-    def done(self, key: str, now: float) -> None:
-        """The run of a session ended; if it changed meanwhile, it waits again."""
-        del self._running[key]
+    def done(self, key: str, now: float, *, covered: bool = True) -> None:
+        """The run of a session ended; if it changed meanwhile, it waits again.
+
+        Not ``covered``: a later run has to commit what this one was for.
+        """
+        taken = self._running.pop(key)
+        if not covered and taken.since is not None:
+            self._owed[key] = taken.since
         if key in self._again:
             first, last = self._again.pop(key)
             self._wait(key, min(last + self._debounce, first + self._max_delay), first, now)
@@ -171,11 +177,11 @@ class Pending:
         return key in self._running
 
     def oldest_change(self) -> float | None:
-        """When the oldest change was noticed that no run has covered yet."""
+        """When the oldest change was noticed that no run has committed yet."""
         waiting = (entry.first_change for entry in self._waiting.values())
         running = (taken.since for taken in self._running.values())
         again = (first for first, _ in self._again.values())
-        times = [time for time in (*waiting, *running, *again) if time is not None]
+        times = [time for time in (*waiting, *running, *again, *self._owed.values()) if time is not None]
         return min(times, default=None)
 
     def counts(self, now: float) -> dict[str, int]:
@@ -203,6 +209,9 @@ class Pending:
             heapq.heapify(self._heap)
 
     def _run(self, key: str, since: float | None, *, backlog: bool = False) -> Taken:
+        owed = self._owed.pop(key, None)
+        if owed is not None:
+            since = owed if since is None else min(owed, since)
         taken = Taken(key, since, backlog)
         self._running[key] = taken
         return taken

@@ -10,7 +10,7 @@ import duckdb
 
 from daemon import corrections, positions
 from daemon.commit import Commit, apply, fold_all
-from daemon.config import DEFAULT_ROOT
+from daemon.config import DEFAULT_ROOT, Settings
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
@@ -33,7 +33,11 @@ from processors.registry import Registered, register
 
 
 def run_processor(
-    conn: duckdb.DuckDBPyConnection, processor: object, session_data_dir: str | os.PathLike[str] | None = None
+    conn: duckdb.DuckDBPyConnection,
+    processor: object,
+    session_data_dir: str | os.PathLike[str] | None = None,
+    *,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Run one processor over all sessions that it has not processed as they are.
 
@@ -41,6 +45,7 @@ def run_processor(
         conn: a connection to the database, not inside a transaction; its schema is made if it is missing.
         processor: of either form, see :mod:`processors.contract`.
         session_data_dir: the root; None: ``$SESSION_DATA_DIR``, else ``/data/user_sessions``.
+        settings: how long a line may be, and how much is read at a time; None: the defaults.
 
     Returns:
         ``processor``; ``scanned``: sessions found new or changed; of these ``processed``, ``skipped`` (no
@@ -55,7 +60,9 @@ def run_processor(
     spec = register(processor)
     root = Path(os.path.abspath(session_data_dir or os.environ.get("SESSION_DATA_DIR") or DEFAULT_ROOT))  # noqa: PTH100
     migrate(conn)
-    run = _Run(conn, spec, root)
+    limits = settings or Settings()
+    transcripts = Transcripts(root, chunk_bytes=limits.chunk_bytes, line_limit=limits.line_limit_bytes)
+    run = _Run(conn, spec, transcripts)
     if root.is_dir():
         run.all()
     return asdict(run.counts)
@@ -64,11 +71,11 @@ def run_processor(
 class _Run:
     """The state of one call."""
 
-    def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, root: Path) -> None:
+    def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, transcripts: Transcripts) -> None:
         self._conn = conn
         self._spec = spec
         self._tables = make_tables(conn, spec.tables)
-        self._transcripts = Transcripts(root)
+        self._transcripts = transcripts
         self._origins: Mapping[str, Sequence[str]] = {}
         self.counts = Counts(spec.name)
 

@@ -38,6 +38,9 @@ RELOADED = {"scan_seconds", "fallback_scan_seconds"}
 QUERY_SECONDS = 3.0
 """A query that does not end so long after it was interrupted does not end."""
 
+ORDER_SECONDS = 3.0
+"""An order that waits for the database or a run hears of the stop within a second."""
+
 STUCK_SECONDS = 120.0
 """No commit takes this long; a writer that does has to be replaced with the process."""
 
@@ -237,10 +240,11 @@ class Service:
         self._events.stopping(self._stop_reason or "an error")
         notify("STOPPING=1")
         deadline = time.monotonic() + self._settings.stop_seconds
-        self._asked.close()
+        self._asked.orders.close()
         self._server.stop()
         self.survey.close(self._settings.stop_seconds)
         answered = self._queries.close(QUERY_SECONDS) and self._server.close(QUERY_SECONDS)
+        answered &= self._asked.orders.wait(ORDER_SECONDS)
         self.clean = self.engine.close(max(0.0, deadline - time.monotonic())) and answered
         self._events.stopped(clean=self.clean)
         self._pipe.close()

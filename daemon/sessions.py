@@ -69,6 +69,11 @@ class Sessions:
             self.partial.pop(old, None)
             self._cursors.drop(old)
 
+    def refused(self, key: str) -> None:
+        """It cannot be read: if nothing else is known of it, nothing of it was processed."""
+        if key not in self._current:
+            self.partial[key] = 0.0
+
     def start_anew(self, keys: Iterable[str]) -> None:
         """What was known of these is to be forgotten: the database says what to do with them."""
         for key in keys:

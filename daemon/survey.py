@@ -67,6 +67,7 @@ class Survey:
         self.failure: BaseException | None = None
         self.last_scan: Totals | None = None
         self.scanned_at = 0.0
+        self._there_since = time.monotonic()
         self.scanned_on: datetime | None = None
         self.scan_seconds = 0.0
         self.first_done = threading.Event()
@@ -121,7 +122,8 @@ class Survey:
 
     def overdue(self, seconds: float) -> bool:
         """Whether the last full scan is that much older than it should be."""
-        return bool(self.scanned_at) and time.monotonic() - self.scanned_at > self._interval() + seconds
+        since = self.scanned_at or self._there_since
+        return time.monotonic() - since > self._interval() + seconds
 
     def mode(self) -> str:
         """How changes are found: ``inotify``, ``scanning`` at a short interval, or ``waiting`` for the root."""
@@ -180,7 +182,8 @@ class Survey:
 
     def _root_is_there(self) -> bool:
         if os.path.isdir(self._root):  # noqa: PTH112
-            self._waiting = False
+            if self._waiting:
+                self._waiting, self._there_since = False, time.monotonic()
             return True
         if not self._waiting:
             self._waiting = True

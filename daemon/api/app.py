@@ -1,8 +1,8 @@
 """The HTTP API: what may be asked, and in which form it is answered; README describes it."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from daemon.api.door import Door
 from daemon.api.listing import MOST, STATES, sessions
 from daemon.api.metrics import CONTENT_TYPE, Metrics
+from daemon.api.orders import Orders, Work
 from daemon.api.replies import (
     SEND_SECONDS,
     PatientResponse,
@@ -27,7 +28,6 @@ from daemon.api.replies import (
     unless_gone,
     unobserved,
 )
-from daemon.audit import Peer, summary
 from daemon.control import Control, Stopped
 from daemon.errors import BusyError, CancelledError, SessiondError, UnavailableError, describe, printable
 from daemon.events import Events
@@ -37,13 +37,13 @@ from daemon.query.asked import Asked
 from daemon.query.formats import chosen, encode
 from daemon.query.queries import Queries
 
-ORDERS = 8
 MOST_UNSENT = 256 << 20
 """Bytes of answers that may wait for clients that do not read on."""
 
-_SQL_TYPES = {"application/sql", "application/json"}
+LEAST_BYTES_PER_SECOND = 1 << 20
+"""Of an export, whose transaction holds back what later ones have deleted, and one of the query threads."""
 
-Order = Callable[[Stopped], Any]
+_SQL_TYPES = {"application/sql", "application/json"}
 
 
 class _Asking(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,7 +56,7 @@ class _Asking(msgspec.Struct, forbid_unknown_fields=True):
 class Api:
     """The application: ``app`` is what a server serves. Its handlers run in the server's event loop.
 
-    Orders are carried out by threads *order-n*, which end with the order, or soon after :meth:`close`.
+    ``orders`` are those that were given, and are to be closed with it.
     """
 
     def __init__(
@@ -67,8 +67,7 @@ class Api:
         self._queries = queries
         self._metrics = metrics
         self._events = events
-        self._orders = ThreadPoolExecutor(ORDERS, thread_name_prefix="order")
-        self._closing = False
+        self.orders = Orders(control, events)
         self._unsent = 0  # bytes of answers that are not sent yet; the event loop's own
         self._exporting: Asked | None = None
         routes = [
@@ -87,11 +86,6 @@ class Api:
         handlers: Any = {SessiondError: self._on_error, duckdb.Error: self._on_error, Exception: self._on_error}
         handlers |= {404: _not_found(routes), 405: _wrong_method}
         self.app = Door(Starlette(routes=routes, exception_handlers=handlers), events, listen)
-
-    def close(self) -> None:
-        """Have the orders under way end."""
-        self._closing = True
-        self._orders.shutdown(wait=False, cancel_futures=True)
 
     # What only reads
 
@@ -114,7 +108,7 @@ class Api:
             raise RefusedError(422, f"there is no state {state!r}", f"there are: {', '.join(STATES)}")
         limit = asked.get("limit", "1000")
         if not (limit.isdecimal() and len(limit) <= len(str(MOST)) and 0 < int(limit) <= MOST):
-            raise RefusedError(422, f"limit is {limit!r}", f"a number from 1 to {MOST:,}")
+            raise RefusedError(422, f"limit is {limit[:20]!r}", f"a number from 1 to {MOST:,}")
         lanes = self._control.states()
         after, user = asked.get("after", ""), asked.get("user")
         found = self._queries.read(
@@ -159,9 +153,15 @@ class Api:
         tables = request.query_params.getlist("table")
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[bytes] = asyncio.Queue(4)
+        sent, waited = 0, 0.0
 
         def emit(data: bytes) -> None:
+            nonlocal sent, waited
+            began = time.monotonic()
             asyncio.run_coroutine_threadsafe(pieces.put(data), loop).result(SEND_SECONDS)
+            sent, waited = sent + len(data), waited + time.monotonic() - began
+            if waited > SEND_SECONDS + sent / LEAST_BYTES_PER_SECOND:
+                raise UnavailableError("the export is read too slowly", "export to a faster disk, or fewer tables")
 
         asked = self._queries.submit(lambda reader: stream_tables(reader, tables, emit), None)
         self._exporting = asked
@@ -237,36 +237,19 @@ class Api:
         await fields_of(request, set())
         return await self._order(request, "scan", {}, self._control.scan)
 
-    async def _order(self, request: Request, action: str, parameters: Mapping[str, object], order: Order) -> Response:
-        """Carry out an order in a thread, and record it whatever comes of it."""
-        gone: list[bool] = []
-
-        def carry_out() -> Any:
-            try:
-                answer = order(lambda: bool(gone) or self._closing)
-            except BaseException as error:
-                self._note(request.state.peer, action, parameters, "failed", describe(error))
-                raise
-            self._note(request.state.peer, action, parameters, "given up" if gone else "done", summary(answer))
-            return answer
-
-        future = asyncio.get_running_loop().run_in_executor(self._orders, carry_out)
+    async def _order(self, request: Request, action: str, parameters: Mapping[str, object], work: Work) -> Response:
+        """Carry out an order; what was begun ends by itself if whoever gave it goes away."""
+        given = self.orders.give(request.state.peer, action, parameters, work)
         try:
-            return JSONResponse(await unless_gone(request, future))
+            return JSONResponse(await unless_gone(request, asyncio.wrap_future(given.result)))
         except ClientDisconnect:
-            gone.append(True)  # what was begun ends by itself
+            given.gone = True
             raise CancelledError("whoever asked has gone") from None
 
     async def _on_error(self, request: Request, error: Exception) -> Response:
         if not isinstance(error, SessiondError | ClientDisconnect):
             self._events.request_failed(printable(request.url.path)[:200], describe(error))
         return failure_of(error)
-
-    def _note(self, peer: Peer, action: str, parameters: Mapping[str, object], outcome: str, detail: str) -> None:
-        try:
-            self._control.note(peer, action, parameters, outcome, detail)
-        except (SessiondError, duckdb.Error) as error:
-            self._events.audit_failed(describe(error))
 
 
 def _asking(body: bytes, kind: str) -> _Asking:

@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from daemon.errors import StoreError, printable
-from daemon.query.formats import ARROW, CSV, JSON, NDJSON, encode
+from daemon.query.formats import ARROW, CSV, JSON, NDJSON, encode, values_of
 
 MOST_SHOWN = 1_000
 FEW = 3
@@ -69,7 +69,7 @@ def _write(table: pa.Table, file: IO[bytes], name: str) -> None:
 
 def _show_grid(table: pa.Table) -> None:
     names = [printable(name) for name in table.column_names]
-    columns = [column.to_pylist() for column in table.slice(0, MOST_SHOWN).columns]
+    columns = [values_of(column) for column in table.slice(0, MOST_SHOWN).columns]
     rows = [["" if value is None else printable(value) for value in row] for row in zip(*columns, strict=True)]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     if sum(widths) + 3 * len(widths) + 1 > shutil.get_terminal_size().columns and len(names) > FEW:

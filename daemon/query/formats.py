@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv as pc
+import pyarrow.compute as pc
+import pyarrow.csv
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -23,8 +24,8 @@ def encode(table: pa.Table, media_type: str) -> Iterator[bytes]:
     """A table, piece by piece, as one of the four media types.
 
     JSON is an array of objects, NDJSON an object per line; where columns have the same name, the later ones get a
-    number. Times are in ISO 8601, as the database holds them: those without a zone are in UTC; blobs are Base64. CSV
-    has a header line, and JSON in nested columns.
+    number. Times are in ISO 8601, as the database holds them: those without a zone are in UTC; infinite ones are
+    ``infinity`` and ``-infinity``; blobs are Base64. CSV has a header line, and JSON in nested columns.
     """
     return _ENCODERS[media_type](table)
 
@@ -72,8 +73,40 @@ def _objects(table: pa.Table) -> Iterator[list[bytes]]:
     names = unique(table.column_names)
     table = _readable(table)
     for start in range(0, table.num_rows, _SLICE):
-        columns = [column.to_pylist() for column in table.slice(start, _SLICE).columns]
+        columns = [values_of(column) for column in table.slice(start, _SLICE).columns]
         yield [_encode(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column for Python; dates and times that it cannot hold are text."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    if not scalar.is_valid:
+        return None
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        if isinstance(scalar, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar):
+            return [_value(each) for each in scalar.values]
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(each) for name, each in scalar.items()}
+        if isinstance(scalar, pa.UnionScalar):
+            return _value(scalar.value)
+        return _time(scalar)
+
+
+def _time(scalar: pa.Scalar) -> str:
+    """A date or time in ISO 8601, or how DuckDB shows what has no place in time: its largest and smallest numbers."""
+    most = (1 << (scalar.type.bit_width - 1)) - 1
+    number = scalar.cast(pa.int32() if pa.types.is_date32(scalar.type) else pa.int64()).as_py()
+    if abs(number) == most:
+        return "infinity" if number > 0 else "-infinity"
+    return str(scalar.cast(pa.string()).as_py())
 
 
 def unique(names: list[str]) -> list[str]:
@@ -93,7 +126,7 @@ def unique(names: list[str]) -> list[str]:
 def _csv(table: pa.Table) -> Iterator[bytes]:
     plain = pa.table([_plain(column) for column in _readable(table).columns], names=table.column_names)
     sink = io.BytesIO()
-    with pc.CSVWriter(sink, plain.schema) as writer:
+    with pyarrow.csv.CSVWriter(sink, plain.schema) as writer:
         for batch in plain.to_batches():
             writer.write_batch(batch)
             yield _taken(sink)
@@ -104,9 +137,14 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column, or what it holds as JSON, if CSV knows no such values."""
     kind = column.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return pa.chunked_array([[_text(value) for value in column.to_pylist()]], pa.string())
+        return pa.chunked_array([[_text(value) for value in values_of(column)]], pa.string())
     if pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
         return pa.chunked_array([[None if v is None else str(v) for v in column.to_pylist()]], pa.string())
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        try:
+            pc.min_max(column).as_py()
+        except (OverflowError, ValueError):
+            return pa.chunked_array([[None if v is None else str(v) for v in values_of(column)]], pa.string())
     return column
 
 

@@ -24,6 +24,7 @@ class Session:
     behind: bool = False
     running: bool = False
     since: int | None = None  # of the run under way
+    owed: int | None = None  # the oldest change of runs that came to nothing
     began: float = -math.inf
 
     def first(self) -> int | None:
@@ -112,18 +113,20 @@ class PendingRules(RuleBasedStateMachine):
         session = self.sessions[taken.key]
         assert not session.running
         assert taken.key in (ready or behind), "live changes go before backlog"
-        assert taken.since == session.first()
+        since = min((time for time in (session.first(), session.owed) if time is not None), default=None)
+        assert taken.since == since
         counts = session.behind or session.first() is not None  # a retry or a recheck is no run of its own
         began = self.now if counts else session.began
-        self.sessions[taken.key] = Session(running=True, began=began, since=session.first())
+        self.sessions[taken.key] = Session(running=True, began=began, since=since)
 
     @precondition(lambda self: any(session.running for session in self.sessions.values()))
-    @rule(data=st.data())
-    def finish(self, data):
+    @rule(data=st.data(), covered=st.booleans())
+    def finish(self, data, covered):
         running = sorted(key for key, session in self.sessions.items() if session.running)
         key = data.draw(st.sampled_from(running))
-        self.sessions[key].running, self.sessions[key].since = False, None
-        self.pending.done(key, self.now)
+        session = self.sessions[key]
+        session.running, session.owed, session.since = False, None if covered else session.since, None
+        self.pending.done(key, self.now, covered=covered)
 
     @invariant()
     def it_wakes_up_when_the_next_session_is_due(self):
@@ -138,7 +141,7 @@ class PendingRules(RuleBasedStateMachine):
             assert self.pending.is_running(key) == session.running
             assert self.pending.is_pending(key) == self.is_pending(session)
         firsts = [session.first() for session in self.sessions.values()]
-        firsts += [session.since for session in self.sessions.values()]
+        firsts += [time for session in self.sessions.values() for time in (session.since, session.owed)]
         assert self.pending.oldest_change() == min((time for time in firsts if time is not None), default=None)
 
     @invariant()
@@ -245,6 +248,21 @@ def test_a_change_makes_a_retry_earlier(pending):
     assert pending.take(5).key == "a/1"
     pending.done("a/1", 5)
     assert pending.next_due(5) is None
+
+
+def test_a_change_is_owed_until_a_run_has_covered_it(pending):
+    pending.changed("a/1", 1)
+    assert pending.take(5).since == 1
+    pending.done("a/1", 6, covered=False)
+    pending.later("a/1", 30)
+    assert pending.oldest_change() == 1
+    pending.changed("a/1", 7)
+    assert pending.take(11).since == 1
+    pending.done("a/1", 12, covered=False)
+    pending.go_on("a/1", 12)
+    assert (pending.oldest_change(), pending.take(12).since) == (1, 1)
+    pending.done("a/1", 13)
+    assert pending.oldest_change() is None
 
 
 def test_runs_from_before_a_restart_count_for_the_cadence():

@@ -1,8 +1,10 @@
 """The commands and the Python client: the same answers whether a daemon runs or not."""
 
+import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 
 from daemon.client import connect
 from daemon.errors import LimitError, QueryError, StoreError, UnavailableError, UnknownNameError
+from daemon.store import open_database
 
 
 @pytest.fixture(params=["beside a daemon", "without one"])
@@ -177,6 +180,131 @@ def test_export_writes_a_folder_per_table_and_day_and_replaces_it_whole(asked):
     assert "there is no table nosuch" in answer(asked, "export", folder, "-t", "nosuch", code=2)
     (asked.folder / "file").write_text("")
     assert "cannot export to" in answer(asked, "export", asked.folder / "file" / "x", code=2)
+
+
+ODD_TABLES = """
+    CREATE TABLE everything AS FROM test_all_types();
+    CREATE TABLE "a/b" AS SELECT 1 AS x;
+    CREATE TABLE "../up" AS SELECT 2 AS x;
+    CREATE TABLE ".hidden" AS SELECT 3 AS x;
+    CREATE TABLE "it""s" AS SELECT 4 AS "a ""col";
+    CREATE TABLE own_day AS SELECT 'Monday' AS "Day", TIMESTAMP '2026-01-02 03:04:05' AS occurred_at;
+    CREATE TABLE dated AS SELECT DATE '2026-01-03' AS "Day", 5 AS x;
+    CREATE TABLE endless AS FROM (VALUES ('infinity'::TIMESTAMP, 1), ('-infinity', 2), (NULL, 3),
+        (TIMESTAMP '2026-01-04', 4)) AS rows(occurred_at, x);
+    CREATE TABLE zoned AS SELECT TIMESTAMPTZ '2026-01-05 23:30:00-02:00' AS started_at, INTERVAL 3 DAYS AS took;
+"""
+
+
+def test_tables_of_any_name_and_type_are_exported(box):
+    with open_database(box.db) as conn:
+        conn.execute(ODD_TABLES)
+    folder = box.folder / "out"
+    written = json.loads(answer(box, "export", folder, "--json"))
+    names = {
+        "everything": "everything",
+        "a/b": "a%2Fb",
+        "../up": "%2E%2E%2Fup",
+        ".hidden": "%2Ehidden",
+        'it"s': "it%22s",
+        "own_day": "own_day",
+        "dated": "dated",
+        "endless": "endless",
+        "zoned": "zoned",
+    }
+    assert set(written) == names.keys()
+    assert {path.name for path in folder.iterdir()} == set(names.values())
+
+    def rows(table):
+        return ds.dataset(folder / names[table], partitioning="hive").to_table()
+
+    assert (rows("../up")["x"].to_pylist(), rows('it"s')['a "col'].to_pylist()) == ([2], [4])
+    assert rows("own_day").to_pylist()[0] | {"occurred_at": 0} == {
+        "Day": "Monday",
+        "occurred_at": 0,
+        "day_1": "2026-01-02",
+    }
+    assert [path.name for path in (folder / "dated").iterdir()] == ["Day=2026-01-03"]
+    endless = {row["x"]: row["day"] for row in rows("endless").drop_columns(["occurred_at"]).to_pylist()}
+    assert endless == {1: None, 2: None, 3: None, 4: "2026-01-04"}
+    assert rows("zoned").select(["took", "day"]).to_pylist() == [{"took": "3 days", "day": "2026-01-06"}]
+    everything = duckdb.sql(f'SELECT bigint, "interval", "union" FROM \'{folder}/everything/*.parquet\'').fetchall()
+    assert len(everything) == 3
+    assert {row[2] for row in everything} == {"Frank", "5", None}
+
+
+def test_an_export_replaces_folders_only_and_all_or_none(box):
+    with open_database(box.db) as conn:
+        conn.execute("CREATE TABLE one AS SELECT 1 AS x; CREATE TABLE two AS SELECT 2 AS x")
+    folder = box.folder / "out"
+    answer(box, "export", folder)
+    before = (folder / "one").stat().st_ino
+    (folder / ".sessiond-export" / "one").mkdir(parents=True)  # as a killed export leaves it
+    shutil.move(folder / "two", box.folder / "elsewhere")
+    (folder / "two").symlink_to(box.folder / "elsewhere")
+    assert "two is no folder" in answer(box, "export", folder, code=2)
+    assert (folder / "one").stat().st_ino == before
+    assert sorted(path.name for path in folder.iterdir()) == ["one", "two"]
+    (folder / "two").unlink()
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert "another export writes to" in answer(box, "export", folder, code=2)
+    os.close(lock)
+    answer(box, "export", folder)
+    assert (folder / "one").stat().st_ino != before
+    assert sorted(path.name for path in folder.iterdir()) == ["one", "two"]
+
+
+def test_where_folders_cannot_be_exchanged_they_are_replaced_one_after_the_other(box, monkeypatch):
+    monkeypatch.setattr("daemon.export._RENAME_EXCHANGE", 1 << 20)  # the kernel knows no such flag: EINVAL
+    with open_database(box.db) as conn:
+        conn.execute("CREATE TABLE one AS SELECT 1 AS x")
+    folder = box.folder / "out"
+    for _ in range(2):
+        connect(db=box.db).export(folder)
+    assert [path.name for path in folder.iterdir()] == ["one"]
+    assert pq.read_table(folder / "one").to_pylist() == [{"x": 1}]
+
+
+TIMES = (
+    "SELECT 'infinity'::TIMESTAMP AS a, ['-infinity'::DATE] AS b, TIMESTAMP_NS '2026-01-02 03:04:05.123456789' AS c"
+)
+
+
+def test_times_that_python_cannot_hold_are_told_as_text(asked):
+    wanted = {"a": "infinity", "b": ["-infinity"], "c": "2026-01-02 03:04:05.123456789"}
+    assert json.loads(answer(asked, "query", TIMES, "--json")) == [wanted]
+    assert json.loads(answer(asked, "query", TIMES, "--format", "ndjson")) == wanted
+    assert answer(asked, "query", TIMES).splitlines()[1].startswith('"infinity",')
+    assert b"infinity" in on_a_terminal(asked, "query", TIMES)
+
+
+def test_the_daemon_is_found_under_any_name_of_its_database(asked, line):
+    other = asked.folder / "other.duckdb"
+    other.symlink_to(asked.db)
+    for path in (other, asked.db):
+        client = connect(db=path)
+        assert client.running is asked.running
+        assert client.query("SELECT count(*) AS n FROM usage_events")["n"].to_pylist() == [6]
+
+
+def test_commands_wait_for_one_another(box, line):
+    box.append("ada/a.jsonl", line(0))
+    assert box.scan().returncode == 0
+    code = f"import duckdb, time\nc = duckdb.connect({str(box.db)!r})\nprint('open', flush=True)\ntime.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"open\n"
+        assert connect(db=box.db).query("SELECT count(*) AS n FROM usage_events")["n"].to_pylist() == [1]
+        assert other.wait() == 0
+
+
+def test_run_processor_reads_with_the_limits_of_the_settings(box, line):
+    box.append("ada/a.jsonl", line(0), b'{"type": "user", "text": "' + b"x" * 5000 + b'"}\n', line(1))
+    open_database(box.db).close()
+    counts = json.loads(answer(box, "run-processor", "usage", "--root", box.root, "--json", line_limit_bytes=4096))
+    assert (counts["processed"], counts["errors"]) == (1, 0)
+    rows = json.loads(answer(box, "query", "SELECT lines, malformed_lines FROM session_positions", "--json"))
+    assert rows == [{"lines": 2, "malformed_lines": 1}]
 
 
 def test_the_client_gives_arrow_tables_and_errors_of_their_kind(asked):

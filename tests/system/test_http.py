@@ -414,6 +414,109 @@ def test_what_is_in_quarantine_is_listed_and_gets_a_new_chance(box, line, counte
     assert post(box, "/quarantine/requeue")["sessions"] == []
 
 
+def test_a_change_whose_run_failed_is_late_until_it_is_committed(box, line, counted, until):
+    counted.fails = True
+    live = box.live(counted, backoff_seconds=3600, backoff_max_seconds=3600)
+    box.append("ada/a.jsonl", line(0))
+    live.wait("run_failed")
+    until(lambda: get(box, "/status")["lanes"][0]["retrying"], 1)
+    before = get(box, "/status")["lag_seconds"]
+    until(lambda: get(box, "/status")["lag_seconds"] > before)
+    assert before > 0
+    counted.fails = False
+    assert post(box, "/processors/counted/run")["processed"] == 1
+    until(lambda: get(box, "/status")["lag_seconds"], 0.0)
+
+
+def test_a_run_that_fails_during_a_requeue_leaves_nothing_behind(box, line, counted, monkeypatch):
+    counted.fails = True
+    live = box.live(counted, max_attempts=1)
+    box.append("ada/a.jsonl", line(0))
+    live.wait("quarantined")
+    live.wait_idle()
+    writer = live.engine.writer
+    carry_out = writer.carry_out
+
+    def slowly(work, timeout):
+        answer = carry_out(work, timeout)
+        if not counted.fails:
+            return answer
+        box.append("ada/a.jsonl", line(1))  # its run fails after the database has forgotten the failure before
+        live.wait("quarantined", 2)
+        live.wait_idle()
+        counted.fails = False
+        return answer
+
+    monkeypatch.setattr(writer, "carry_out", slowly)
+    assert len(post(box, "/quarantine/requeue")["sessions"]) == 1
+    live.wait_idle()
+    box.append("ada/a.jsonl", line(2))
+    live.wait_lines("ada/a.jsonl", 3, "counted")
+    live.wait_idle()
+    assert live.query("SELECT count(*) FROM session_failures") == [(0,)]
+    assert get(box, "/quarantine") == {"quarantine": []}
+
+
+def test_what_failed_is_not_shown_as_ingested(box, line, counted):
+    counted.fails = True
+    live = box.live(counted, max_attempts=1)
+    box.append("ada/a.jsonl", line(0))
+    live.wait("quarantined")
+    live.wait_idle()
+    (lane,) = live.engine.lanes
+    assert lane.shares() == {"100": 0, "95-99": 0, "less": 1}
+    counted.fails = False
+    box.append("ada/a.jsonl", line(1))
+    live.wait_lines("ada/a.jsonl", 2, "counted")
+    live.wait_idle()
+    assert lane.shares() == {"100": 1, "95-99": 0, "less": 0}
+    counted.fails = True
+    box.append("ada/a.jsonl", line(2))
+    live.wait("quarantined", 2)
+    live.wait_idle()
+    assert lane.shares() == {"100": 0, "95-99": 0, "less": 1}
+
+
+def test_a_first_scan_that_does_not_end_is_overdue(box, monkeypatch):
+    live = box.live(scan_seconds=60)
+    assert not live.survey.overdue(100)
+    monkeypatch.setattr(live.survey, "scanned_at", 0.0)
+    assert not live.survey.overdue(100)
+    monkeypatch.setattr(live.survey, "_there_since", time.monotonic() - 161)
+    assert live.survey.overdue(100)
+
+
+def test_an_order_that_a_stop_ends_early_is_recorded_as_such(box, line, counted, until):
+    counted.wait = threading.Event()
+    counted.cadence_minutes = 600.0
+    live = box.live(counted, stop_seconds=0.2)
+    conn = live.engine.connect()
+    with ThreadPoolExecutor(1) as caller:
+        box.append("ada/a.jsonl", line(0))
+        assert counted.began.wait(30)
+        order = caller.submit(ask, box, "POST", "/processors/counted/run")
+        until(lambda: live.service._asked.orders.wait(0), wanted=False)
+        live.stop()
+        order.exception()
+    with conn:
+        assert conn.execute("SELECT action, outcome FROM audit_log").fetchall() == [("run", "given up")]
+
+
+def test_more_orders_than_are_carried_out_at_a_time_are_refused(box, line, counted, monkeypatch):
+    monkeypatch.setattr("daemon.api.orders.MOST", 1)
+    counted.wait = threading.Event()
+    box.live(counted)
+    with ThreadPoolExecutor(1) as caller:
+        box.append("ada/a.jsonl", line(0))
+        assert counted.began.wait(30)
+        order = caller.submit(ask, box, "POST", "/processors/counted/run")
+        while (refused := ask(box, "POST", "/quarantine/requeue"))[0] == 200:
+            pass
+        assert (refused[0], "1 orders are being" in refused[1]["error"]) == (409, True)
+        counted.wait.set()
+        assert order.result()[0] == 200
+
+
 def test_a_scan_is_waited_for(box, line):
     live = box.live()
     box.append("ada/a.jsonl", line(0))
