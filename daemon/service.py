@@ -200,6 +200,7 @@ class Service:
     def _tick(self) -> None:
         self.engine.tick()
         self._server.tick()
+        self._queries.tick()
         doubt = self._watch.doubt()
         self._health.tick(doubt)
         if doubt:

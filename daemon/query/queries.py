@@ -26,6 +26,9 @@ from daemon.store import out_of_memory
 
 NICE = 19
 MOST_WAITING = 200
+MOST_REPLACED = 4
+"""Threads whose queries do not end, and that others take the place of; the daemon's health tells of them."""
+
 BATCH_ROWS = 8_192
 _BEGIN = "BEGIN TRANSACTION READ ONLY"
 TEXT_FACTOR = 4
@@ -137,6 +140,11 @@ class Queries:
         self._fill()
         return asked
 
+    def tick(self) -> None:
+        """Replace threads whose queries do not end; call this about every second."""
+        with suppress(duckdb.Error):  # there is a next time
+            self._fill()
+
     def relieve(self) -> bool:
         """Give back the memory of what runs, for a commit that needs it; returns whether that made a difference."""
         return self.watch.end_all(too_large("the daemon needed the memory for its own work", "memory_limit"), 5.0)
@@ -160,11 +168,15 @@ class Queries:
     def _fill(self) -> None:
         with self._wake:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            while len(self._threads) < self._settings.queries and not self._closed:
+            while len(self._threads) < self._wanted() and not self._closed:
                 name = f"query-{len(self._threads) + 1}"
                 thread = threading.Thread(target=self._run, args=(self._connect(),), name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def _wanted(self) -> int:
+        """How many threads there are to be: those that do not end although they were told to are replaced."""
+        return self._settings.queries + min(self.watch.stuck(), MOST_REPLACED)
 
     def _run(self, connection: duckdb.DuckDBPyConnection) -> None:
         with suppress(OSError):  # where that is not allowed, it is as important as the others
@@ -179,6 +191,10 @@ class Queries:
     def _next(self) -> tuple[Asked, Work] | None:
         with self._wake:
             self._wake.wait_for(lambda: self._waiting or self._closed)
+            if len(self._threads) > self._wanted() and not self._closed:  # what was stuck has come back
+                self._threads.remove(threading.current_thread())
+                self._wake.notify()
+                return None
             return self._waiting.popleft() if self._waiting else None
 
     def _do(self, reader: Reader, work: Work) -> None:
