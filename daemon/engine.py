@@ -108,8 +108,8 @@ class Engine:
         taken: set[str] = set()
         for spec in processors:
             try:
-                tables[spec.name] = make_tables(self._conn, spec.tables, taken)
-                taken.update(*map(stored_as, spec.tables))
+                tables[spec.name] = make_tables(self._conn, spec.tables, spec.views, taken)
+                taken.update(*map(stored_as, spec.tables), (view.name for view in spec.views))
             except ContractError as error:
                 self.events.processor_unusable(f"{spec.name}: {error}")
         return tables

@@ -40,25 +40,27 @@ _COLUMNS = """
     SELECT column_name, data_type FROM duckdb_columns()
     WHERE table_name = ? AND NOT internal AND database_name = current_database() ORDER BY column_index"""
 _TABLES = """
-    SELECT table_name FROM duckdb_tables() WHERE NOT internal AND database_name = current_database()
+    SELECT table_name, false AS is_view FROM duckdb_tables() WHERE NOT internal AND database_name = current_database()
     UNION ALL
-    SELECT view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"""
+    SELECT view_name, true FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"""
 
 
 def exported(reader: Reader, wanted: Sequence[str]) -> list[str]:
-    """The tables and views to export: those that are wanted, or all that hold results.
+    """The tables and views to export: those that are wanted, or all tables of results.
 
     Raises:
         UnknownNameError: there is none of that name.
 
     """
-    there = {row["table_name"] for row in reader.rows(_TABLES)}
+    found = {row["table_name"]: row["is_view"] for row in reader.rows(_TABLES)}
+    there = found.keys()
     if unknown := [name for name in wanted if name not in there]:
         raise UnknownNameError(
             f"there is no table {printable(unknown[0])}", f"there are: {', '.join(sorted(there - OWN_TABLES))}"
         )
     parts = {f"{name}_{part}" for name in there for part in ("settled", "log")}  # of a table that is one per session
-    return list(dict.fromkeys(wanted)) or sorted(there - OWN_TABLES - parts)
+    shown = {name for name in there if found[name] and f"{name}_log" not in there}  # what is only shown of others
+    return list(dict.fromkeys(wanted)) or sorted(there - OWN_TABLES - parts - shown)
 
 
 def stream_tables(reader: Reader, wanted: Sequence[str], emit: Callable[[bytes], None]) -> None:

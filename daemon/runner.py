@@ -74,7 +74,7 @@ class _Run:
     def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, transcripts: Transcripts) -> None:
         self._conn = conn
         self._spec = spec
-        self._tables = make_tables(conn, spec.tables)
+        self._tables = make_tables(conn, spec.tables, spec.views)
         self._transcripts = transcripts
         self._origins: Mapping[str, Sequence[str]] = {}
         self.counts = Counts(spec.name)

@@ -20,7 +20,8 @@ from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
 from daemon.positions import ALL
 from daemon.store import OWN_TABLES, scalar
-from processors.contract import ENGINE_COLUMNS, Rows, Table
+from daemon.views import make_views
+from processors.contract import ENGINE_COLUMNS, Rows, Table, View
 
 Row = tuple[object, ...]
 Updates = list[tuple[tuple[str, ...], list[Row]]]
@@ -30,14 +31,17 @@ _NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def make_tables(
-    conn: duckdb.DuckDBPyConnection, declared: Sequence[Table], taken: Iterable[str] = ()
+    conn: duckdb.DuckDBPyConnection,
+    declared: Sequence[Table],
+    views: Sequence[View] = (),
+    taken: Iterable[str] = (),
 ) -> dict[str, "ResultTable"]:
-    """A processor's tables by name, created where they are missing.
+    """A processor's tables by name, created where they are missing, and its views.
 
     Args:
         conn: where.
-        declared: by the processor.
-        taken: names of tables that other processors have.
+        declared, views: by the processor.
+        taken: names of tables and views that other processors have.
 
     Raises:
         ContractError: one cannot be created as it is declared.
@@ -49,7 +53,9 @@ def make_tables(
         if clash := names & mine:
             raise ContractError(f"table {table.name}: the name {min(clash)} is taken", "give it another name")
         names |= mine
-    return {table.name: ResultTable(conn, table) for table in declared}
+    tables = {table.name: ResultTable(conn, table) for table in declared}
+    make_views(conn, views, names)
+    return tables
 
 
 def stored_as(table: Table) -> set[str]:

@@ -3,7 +3,7 @@
 from processors import Batch, IncrementalProcessor, ProcessorResult, Table
 """
 
-from processors.contract import Batch, IncrementalProcessor, ProcessorResult, SessionProcessor, Table
+from processors.contract import Batch, IncrementalProcessor, ProcessorResult, SessionProcessor, Table, View
 from processors.turns import Turn, parse_jsonl
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "SessionProcessor",
     "Table",
     "Turn",
+    "View",
     "parse_jsonl",
 ]

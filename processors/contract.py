@@ -71,6 +71,27 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A view over a processor's tables; the engine makes it anew at each start.
+
+    Attributes:
+        name: lower-case identifier, unique over all processors' tables and views.
+        sql: a SELECT statement of DuckDB.
+
+    Raises:
+        ValueError: the name is no plain identifier.
+
+    """
+
+    name: str
+    sql: str
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.name):
+            raise ValueError(f"view {self.name!r} is not a plain lower-case identifier")
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessorResult:
     """What one run gives.
 
@@ -237,6 +258,7 @@ class IncrementalProcessor(Protocol):
         version: raise it when the rows would differ: all sessions are then processed again.
         cadence_minutes: least time between two runs on one session; 0: at every debounced change.
         tables: where the rows go.
+        views: what is shown of them besides.
         carry_type: the type to decode the carry to.
         budget_seconds: a run that takes longer is abandoned and counts as failed.
 
@@ -246,6 +268,7 @@ class IncrementalProcessor(Protocol):
     version: int = 1
     cadence_minutes: float = 0
     tables: Sequence[Table] = ()
+    views: Sequence[View] = ()
     carry_type: Any = Any
     budget_seconds: float = 300
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import IncrementalProcessor, SessionProcessor, Table
+from processors.contract import IncrementalProcessor, SessionProcessor, Table, View
 
 GROUP = "sessiond.processors"
 LONGEST = 1_000_000
@@ -27,6 +27,7 @@ class Registered:
     version: int
     cadence_seconds: float
     tables: tuple[Table, ...]
+    views: tuple[View, ...]
     decode_carry: Callable[[bytes], Any]
     budget_seconds: float
     incremental: bool
@@ -67,6 +68,9 @@ def register(processor: object, source: str = "given directly") -> Registered:
     tables = tuple(attribute("tables", (Sequence,), ())) if incremental else ()
     if wrong := [table for table in tables if not isinstance(table, Table)]:
         raise ProcessorError(f"{source}: tables holds {wrong[0]!r}; it has to be processors.Table")
+    views = tuple(attribute("views", (Sequence,), ())) if incremental else ()
+    if wrong_views := [view for view in views if not isinstance(view, View)]:
+        raise ProcessorError(f"{source}: views holds {wrong_views[0]!r}; it has to be processors.View")
 
     version = attribute("version", (int,), 1)
     if not 0 < version < 2**31:
@@ -77,6 +81,7 @@ def register(processor: object, source: str = "given directly") -> Registered:
         version=version,
         cadence_seconds=60.0 * _duration(source, "cadence_minutes", attribute("cadence_minutes", (int, float), 0)),
         tables=tables,
+        views=views,
         # Made once, in this thread: see processors.contract on decoders that are made by two.
         decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,
         budget_seconds=_duration(source, "budget_seconds", attribute("budget_seconds", (int, float), 300)),
@@ -114,7 +119,7 @@ def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorErro
         names.add(candidate.name)
         if not only or candidate.name in only:
             found[candidate.name] = candidate
-            owners.update({table.name: candidate.name for table in candidate.tables})
+            owners.update(dict.fromkeys(_names(candidate), candidate.name))
     errors.extend(
         ProcessorError(f"no processor is called {name!r}; there are: {', '.join(sorted(names)) or 'none'}")
         for name in only
@@ -128,9 +133,13 @@ def _check_unique(candidate: Registered, found: dict[str, Registered], owners: d
         raise ProcessorError(
             f"{candidate.source}: the name {candidate.name!r} is taken by {found[candidate.name].source}"
         )
-    for table in candidate.tables:
-        if table.name in owners:
-            raise ProcessorError(f"{candidate.source}: table {table.name!r} belongs to {owners[table.name]!r}")
+    for name in _names(candidate):
+        if name in owners:
+            raise ProcessorError(f"{candidate.source}: table {name!r} belongs to {owners[name]!r}")
+
+
+def _names(spec: Registered) -> list[str]:
+    return [*(table.name for table in spec.tables), *(view.name for view in spec.views)]
 
 
 def _load(entry: EntryPoint) -> object:

@@ -6,6 +6,7 @@ from processors.contract import Batch, ProcessorResult, Table
 from processors.turns import Block, Turn
 from processors.usage.events import EVENTS, Event, command_events, row_of, tool_event
 from processors.usage.summary import SUMMARY, Summary, micros, tokens
+from processors.usage.views import DAILY, TOKENS
 
 MESSAGES = Table(
     "usage_messages",
@@ -44,6 +45,7 @@ class UsageProcessor:
     version = 1
     cadence_minutes = 0
     tables = (EVENTS, MESSAGES, SUMMARY)
+    views = (TOKENS, DAILY)
     carry_type = Summary
 
     def process(self, batch: Batch) -> ProcessorResult:

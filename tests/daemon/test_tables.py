@@ -11,7 +11,7 @@ from daemon import open_database
 from daemon.errors import ContractError
 from daemon.store import transaction
 from daemon.tables import ResultTable, make_tables
-from processors import Table
+from processors import Table, View
 
 EVENTS = Table("events", {"n": "BIGINT", "at": "TIMESTAMP", "text": "VARCHAR"}, key=("n",))
 LATEST = Table("latest", {"n": "BIGINT"}, kind="one_per_session")
@@ -216,6 +216,31 @@ def test_a_table_that_is_there_already_is_used_as_it_is(conn, kind):
 def test_a_name_that_is_taken_is_refused(conn, first, second):
     with pytest.raises(ContractError, match="is taken"):
         make_tables(conn, [first, *([second] if second else [])])
+
+
+def test_views_are_made_anew_and_may_build_on_each_other(conn):
+    for factor in (2, 3):
+        views = [
+            View("more", f"SELECT n * {factor} AS n, session_file FROM events"),
+            View("most", "SELECT max(n) AS n FROM more"),
+        ]
+        tables = make_tables(conn, [EVENTS], views)
+        add(conn, tables["events"], [{"n": 1}])
+        assert conn.execute("FROM most").fetchall() == [(factor,)]
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (View("session_failures", "SELECT 1 AS n"), "the name is taken"),
+        (View("events", "SELECT 1 AS n"), "the name is taken"),
+        (View("wrong", "SELECT nothing FROM events"), "view wrong: Binder Error"),
+        (View("wrong", "SELECT FROM"), "view wrong: Parser Error"),
+    ],
+)
+def test_a_view_that_cannot_be_made_is_refused(conn, view, said):
+    with pytest.raises(ContractError, match=said):
+        make_tables(conn, [EVENTS], [view])
 
 
 def test_a_uuid_may_be_given_as_one_or_as_text(conn):
