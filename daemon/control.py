@@ -83,6 +83,7 @@ class Control:
 
         """
         lane = self._lane(processor)
+        self._engine.writer.check()
         with lane.held(username, session, QUIET_SECONDS) as mine:
             if not mine and (username or session):
                 what = f"session {printable(session)}" if session else f"session of {printable(username)}"

@@ -101,22 +101,31 @@ class Writer:
             self._queued_bytes += queued.bytes
             self._wake.notify_all()
 
+    def check(self) -> None:
+        """Raises UnavailableError if the database cannot be written: who gives an order need not wait for that."""
+        if self.persistence.blocked_since is not None:
+            raise UnavailableError("the database cannot be written now", "is the disk full? see its log")
+
     def carry_out(self, work: Callable[[duckdb.DuckDBPyConnection], T], timeout: float) -> T:
         """Have something else written, in a transaction of its own; returns what ``work`` does, once it is durable.
 
         Not for the writer's own thread.
 
         Raises:
-            UnavailableError: it was not written in time; it may be later.
+            UnavailableError: it was not begun in time, and will not be; or not ended, and may be later.
             duckdb.Error: it cannot be.
 
         """
+        self.check()
         done: Future[T] = Future()
 
         def write(conn: duckdb.DuckDBPyConnection) -> None:
-            answers[:] = [work(conn)]
+            if done.running() or done.set_running_or_notify_cancel():
+                answers[:] = [work(conn)]
 
         def written(error: BaseException | None) -> None:
+            if done.cancelled():
+                return
             if error is None:
                 done.set_result(answers[0])
             else:
@@ -128,6 +137,7 @@ class Writer:
         while time.monotonic() < deadline and self.is_alive():
             with suppress(TimeoutError):
                 return done.result(min(0.5, timeout))
+        done.cancel()
         raise UnavailableError("the database cannot be written now", "see sessiond status, and the log")
 
     def log_has_grown(self) -> None:

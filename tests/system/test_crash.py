@@ -3,7 +3,7 @@
 import threading
 
 from daemon import SessionProcessorStateRepository, open_database, run_processor
-from daemon.transcript import Transcripts
+from daemon.config import Settings
 from processors import ProcessorResult, Table
 
 # The poison kills the process as soon as the innocent are under way too, who take their time. Whoever runs alone does
@@ -91,18 +91,16 @@ def test_a_run_that_a_stop_gives_up_is_not_blamed_for_the_end_of_the_process(box
     again.stop()
 
 
-def test_a_file_of_which_only_a_part_is_processed_has_no_state_row(tmp_path, line, monkeypatch):
+def test_a_file_of_which_only_a_part_is_processed_has_no_state_row(tmp_path, line):
     root = tmp_path / "root"
     (root / "alice").mkdir(parents=True)
     path = root / "alice/a.jsonl"
     path.write_bytes(b"".join([*(line(number, "x" * 300) for number in range(100)), line(100, "poison")]))
-    monkeypatch.setattr(
-        Transcripts.__init__, "__kwdefaults__", Transcripts.__init__.__kwdefaults__ | {"chunk_bytes": 4096}
-    )
+    limits = Settings(chunk_bytes=4096)
     processor = Numbers()
     with open_database(tmp_path / "x.duckdb") as conn:
         for _ in range(2):
-            counts = run_processor(conn, processor, root)
+            counts = run_processor(conn, processor, root, settings=limits)
             assert (counts["scanned"], counts["processed"], counts["errors"]) == (1, 0, 1)
             assert conn.execute("SELECT * FROM session_processor_state").fetchall() == []
             assert SessionProcessorStateRepository(conn).scan_unprocessed_for("numbers", root) == [("alice", path)]
@@ -110,29 +108,25 @@ def test_a_file_of_which_only_a_part_is_processed_has_no_state_row(tmp_path, lin
                 ("numbers", "alice")
             ]
         processor.poison = b"no such thing"
-        assert run_processor(conn, processor, root)["processed"] == 1
+        assert run_processor(conn, processor, root, settings=limits)["processed"] == 1
         assert conn.execute("SELECT count(*) FROM numbers").fetchall() == [(101,)]
         assert len(conn.execute("SELECT * FROM session_processor_state").fetchall()) == 1
 
 
-def test_a_state_row_goes_while_more_than_a_part_of_its_file_is_yet_to_be_processed_again(
-    tmp_path, line, monkeypatch
-):
+def test_a_state_row_goes_while_more_than_a_part_of_its_file_is_yet_to_be_processed_again(tmp_path, line):
     root = tmp_path / "root"
     (root / "alice").mkdir(parents=True)
     path = root / "alice/a.jsonl"
     path.write_bytes(line(0))
-    monkeypatch.setattr(
-        Transcripts.__init__, "__kwdefaults__", Transcripts.__init__.__kwdefaults__ | {"chunk_bytes": 4096}
-    )
+    limits = Settings(chunk_bytes=4096)
     with open_database(tmp_path / "x.duckdb") as conn:
         processor = Numbers()
-        run_processor(conn, processor, root)
+        run_processor(conn, processor, root, settings=limits)
         path.write_bytes(b"".join([*(line(number, "x" * 300) for number in range(1, 100)), line(100, "poison")]))
-        assert run_processor(conn, processor, root)["errors"] == 1
+        assert run_processor(conn, processor, root, settings=limits)["errors"] == 1
         assert conn.execute("SELECT * FROM session_processor_state").fetchall() == []
         processor.poison = b"no such thing"
-        run_processor(conn, processor, root)
+        run_processor(conn, processor, root, settings=limits)
         assert conn.execute("SELECT count(*) FROM numbers").fetchall() == [(100,)]
 
 

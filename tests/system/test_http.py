@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import shutil
 import subprocess
 import threading
@@ -14,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.api import endpoint, server
+from daemon.client import connect
 from daemon.config import Settings, socket_of
 from processors import Batch, ProcessorResult, Table
 
@@ -581,6 +583,65 @@ def test_a_stop_ends_what_is_asked_and_takes_seconds(box, line):
     assert child.of("stopped", clean=True)
     for client in clients:
         client.close()
+
+
+def test_while_the_database_cannot_grow_everything_but_orders_is_answered(box, line, until):
+    child = box.daemon()
+    box.append("ada/a.jsonl", line(0))
+    child.wait_lines("ada/a.jsonl", 1)
+    resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    box.append("ada/a.jsonl", line(1))
+    child.wait("store_blocked")
+    status, told = ask(box, "GET", "/healthz")
+    assert (status, "cannot be written" in " ".join(told["reasons"])) == (503, True)
+    assert get(box, "/status")["lag_seconds"] > 0
+    assert post(box, "/query", "SELECT count(*) AS n FROM usage_events") == [{"n": 1}]
+    assert len(get(box, "/sessions")["sessions"]) == 1
+    assert get(box, "/metrics")
+    refused = post(box, "/processors/usage/reprocess", {"session": "ada/a.jsonl"}, status=503)
+    assert "cannot be written" in refused["error"]
+    resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    child.wait("store_resumed")
+    until(lambda: ask(box, "GET", "/healthz")[0], 200)
+    child.wait_lines("ada/a.jsonl", 2)
+    child.wait_quiet()
+    assert child.stop() == 0
+    assert box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events") == [(2, 2)]
+
+
+def test_an_export_beside_appends_and_checkpoints_is_as_of_one_moment(box, line):
+    """Two tables always have the same rows, however often they are written."""
+
+    class Twice:
+        name = "twice"
+        tables = (Table("first", {"text": "VARCHAR"}), Table("second", {"text": "VARCHAR"}))
+
+        def process(self, batch):
+            rows = [(turn.uuid,) for turn in batch.turns()]
+            return ProcessorResult(len(rows), {"first": rows, "second": rows})
+
+    live = box.live(Twice, debounce_ms=0)
+    live.query("SET checkpoint_threshold = '32KB'")
+    over = threading.Event()
+
+    def write():
+        number = 0
+        while not over.is_set():
+            box.append(f"user{number % 5}/{number % 7}.jsonl", line(number))
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for each in range(5):
+            live.wait("committed", 20 * (each + 1))
+            written = connect(db=box.db).export(box.folder / "out")
+            assert written["first"] == written["second"] > 0
+    finally:
+        over.set()
+        writer.join()
+    live.wait_idle()
+    assert live.of("part_failed") == []
 
 
 def test_the_api_is_started_anew_if_it_dies(box, until, monkeypatch):
