@@ -4,6 +4,9 @@
 
     rows = connect().query("SELECT username, count(*) FROM usage_events GROUP BY ALL")  # a pyarrow.Table
 
+Without a daemon, the calling process opens the database for each call, and does the work: within the same limits, so
+that while a query runs the whole process may ask for only so much more memory (see README).
+
 pandas (``rows.to_pandas()``), polars (``polars.from_arrow(rows)``) and DuckDB (``duckdb.sql("FROM rows")``) take it
 without copying.
 """

@@ -219,8 +219,9 @@ def _patiently(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDB
     while True:
         try:
             return opened()
-        except StoreLockedError:
+        except StoreLockedError as error:
             if time.monotonic() > ends:
+                error.hint = "a sessiond that is starting answers in a moment: ask again"
                 raise
             time.sleep(POLL_SECONDS)
 

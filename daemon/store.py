@@ -268,7 +268,7 @@ def _explained(error: duckdb.Error, path: Path) -> StoreError:
     if held := re.search(r"held in (.+?)? ?\(PID (\d+)\)", text):
         return StoreLockedError(
             f"the database {shown} is in use by process {held[2]} ({printable(held[1] or 'unknown program')})",
-            "a sessiond that is starting answers in a moment; otherwise stop that process, or give another --db",
+            "stop that process, or choose another file with --db",
         )
     if "lock on file" in text:
         return StoreLockedError(f"the database {shown} is in use by another process", "stop that process")
