@@ -504,16 +504,16 @@ def test_an_order_that_a_stop_ends_early_is_recorded_as_such(box, line, counted,
         assert conn.execute("SELECT action, outcome FROM audit_log").fetchall() == [("run", "given up")]
 
 
-def test_more_orders_than_are_carried_out_at_a_time_are_refused(box, line, counted, monkeypatch):
+def test_more_orders_than_are_carried_out_at_a_time_are_refused(box, line, counted, monkeypatch, until):
     monkeypatch.setattr("daemon.api.orders.MOST", 1)
     counted.wait = threading.Event()
-    box.live(counted)
+    live = box.live(counted)
     with ThreadPoolExecutor(1) as caller:
         box.append("ada/a.jsonl", line(0))
         assert counted.began.wait(30)
         order = caller.submit(ask, box, "POST", "/processors/counted/run")
-        while (refused := ask(box, "POST", "/quarantine/requeue"))[0] == 200:
-            pass
+        until(lambda: live.service._asked.orders.wait(0), wanted=False)
+        refused = ask(box, "POST", "/quarantine/requeue")
         assert (refused[0], "1 orders are being" in refused[1]["error"]) == (409, True)
         counted.wait.set()
         assert order.result()[0] == 200
