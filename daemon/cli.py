@@ -77,7 +77,7 @@ def main() -> None:
 
 def _chosen(settings: Settings, events: Events) -> tuple[list[Registered], list[str]]:
     """The processors to run, and what is wrong with those that were wanted and cannot be."""
-    processors, errors = load_processors(settings.processors)
+    processors, errors = load_processors(settings.processors, settings.options)
     for error in errors:
         events.processor_unusable(printable(error))
     if not processors:
@@ -179,7 +179,7 @@ def processors(
 ) -> None:
     """List the processors that are registered, and what is wrong with those that cannot be used."""
     settings = settings_of(root, root_option, db, config)
-    found, errors = load_processors(settings.processors)
+    found, errors = load_processors(settings.processors, settings.options)
     rows = [
         {
             "name": spec.name,

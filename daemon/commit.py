@@ -83,8 +83,8 @@ def _apply_one(
     seq = next_sequence()
     for name, table in tables.items():
         if replaced or moved:
-            table.delete(conn, [*replaced, *moved])
-        table.update(conn, [commit.updates[name] for commit in commits if name in commit.updates])
+            table.delete(conn, [*replaced, *moved], seq)
+        table.update(conn, [commit.updates[name] for commit in commits if name in commit.updates], seq)
         if rows := list(itertools.chain.from_iterable(commit.rows.get(name, ()) for commit in commits)):
             table.append(conn, rows, seq)
     for key in moved:
@@ -96,7 +96,9 @@ def _apply_one(
 def fold_slice(
     conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], upto: int = ALL
 ) -> int:
-    """Fold some entries of each log, each log in a transaction of its own; returns how many: 0 once all are.
+    """Fold some entries of each log, and bring some rows of kept views up to date, each in a transaction of its own.
+
+    Returns how many: 0 once all are.
 
     Args:
         conn: outside a transaction.
@@ -104,6 +106,17 @@ def fold_slice(
         upto: entries with a larger number are left alone, see :func:`next_sequence`.
 
     """
+    folded = fold_logs(conn, tables, upto)
+    for table in (table for own in tables.values() for table in own.values() if table.kept):
+        with transaction(conn):
+            folded += table.fold_views(conn, upto)
+    return folded
+
+
+def fold_logs(
+    conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], upto: int = ALL
+) -> int:
+    """The same, of the logs only."""
     folded = 0
     for one in (fold, *(table.fold for own in tables.values() for table in own.values())):
         with transaction(conn):
@@ -111,7 +124,9 @@ def fold_slice(
     return folded
 
 
-def fold_all(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]]) -> None:
-    """Fold all logs, slice by slice."""
-    while fold_slice(conn, tables):
+def fold_all(
+    conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], *, views: bool = True
+) -> None:
+    """Fold all logs, slice by slice; and all that is due of kept ``views``."""
+    while fold_slice(conn, tables) if views else fold_logs(conn, tables):
         pass

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     root: Path = Field(DEFAULT_ROOT, description="folder of the users' folders with session files")
     db: Path = Field(default_factory=default_database, description="the DuckDB file")
     processors: list[str] = Field([], description="names of the processors to run; empty: all that are registered")
+    options: dict[str, dict[str, Any]] = Field({}, description="what a processor takes of the settings, by its name")
     debounce_ms: int = Field(200, ge=0, le=60_000, description="quiet time to wait for after a change")
     max_delay_ms: int = Field(1000, ge=0, le=600_000, description="the longest that the debounce delays a change")
     settle_seconds: float = Field(5.0, gt=2, le=3600, description="quiet time before a session is checked whole")

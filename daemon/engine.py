@@ -25,6 +25,7 @@ from daemon.outcome import Outcomes
 from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable, make_tables, stored_as
 from daemon.transcript import Transcripts
+from daemon.views import shown_as
 from daemon.worker import Workers
 from daemon.writer import Writer
 from processors.registry import Registered
@@ -81,7 +82,8 @@ class Engine:
     def _prepare(self, settings: Settings, processors: Sequence[Registered], clock: Callable[[], float]) -> None:
         self._notes = Notes(Path(f"{settings.db}.inflight"))
         tables = self._tables(processors)
-        fold_all(self._conn, tables)
+        # Kept views are right before they are folded, and all of their rows can be due: that is for the background.
+        fold_all(self._conn, tables, views=False)
         corrections.reconcile(self._conn)
         self.writer = Writer(sibling(self._conn), tables, self.events)
         for spec in processors:
@@ -109,7 +111,7 @@ class Engine:
         for spec in processors:
             try:
                 tables[spec.name] = make_tables(self._conn, spec.tables, spec.views, taken)
-                taken.update(*map(stored_as, spec.tables), (view.name for view in spec.views))
+                taken.update(*map(stored_as, spec.tables), *map(shown_as, spec.views))
             except ContractError as error:
                 self.events.processor_unusable(f"{spec.name}: {error}")
         return tables

@@ -58,8 +58,10 @@ def exported(reader: Reader, wanted: Sequence[str]) -> list[str]:
         raise UnknownNameError(
             f"there is no table {printable(unknown[0])}", f"there are: {', '.join(sorted(there - OWN_TABLES))}"
         )
-    parts = {f"{name}_{part}" for name in there for part in ("settled", "log")}  # of a table that is one per session
-    shown = {name for name in there if found[name] and f"{name}_log" not in there}  # what is only shown of others
+    views = {name for name in there if found[name]}
+    # Of a table that is one per session, and of a view that is kept.
+    parts = {f"{name}_{part}" for name in views for part in ("settled", "log", "kept", "due")}
+    shown = {name for name in views if f"{name}_log" not in there}  # what is only shown of others
     return list(dict.fromkeys(wanted)) or sorted(there - OWN_TABLES - parts - shown)
 
 

@@ -197,9 +197,8 @@ class Local:
             audit.record(conn, me, action, parameters, "done", audit.summary(answer))
             return answer
 
-    @staticmethod
-    def _spec(processor: str) -> Registered:
-        found, _ = load_processors()
+    def _spec(self, processor: str) -> Registered:
+        found, _ = load_processors(options=self._settings.options)
         for spec in found:
             if spec.name == processor:
                 return spec

@@ -16,7 +16,8 @@ import duckdb
 from daemon import arrow
 from daemon.errors import StoreError, StoreLockedError, printable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: kept views; what does not know of them would write past them."""
 
 _NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """A database that is kept for years must not depend on what was fetched from the network meanwhile."""
@@ -201,7 +202,8 @@ def migrate(conn: duckdb.DuckDBPyConnection) -> None:
                 FROM session_extraction_state
                 ON CONFLICT DO NOTHING""")
             conn.execute("DROP TABLE session_extraction_state")
-        if not conn.execute("SELECT 1 FROM sessiond_schema").fetchall():
+        if scalar(conn, "SELECT max(version) FROM sessiond_schema") != SCHEMA_VERSION:
+            conn.execute("DELETE FROM sessiond_schema")
             conn.execute("INSERT INTO sessiond_schema VALUES (?)", [SCHEMA_VERSION])
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
+from daemon.kept import KeptView
 from daemon.positions import ALL
 from daemon.store import OWN_TABLES, scalar
 from daemon.views import make_views
@@ -54,7 +55,8 @@ def make_tables(
             raise ContractError(f"table {table.name}: the name {min(clash)} is taken", "give it another name")
         names |= mine
     tables = {table.name: ResultTable(conn, table) for table in declared}
-    make_views(conn, views, names)
+    for kept in make_views(conn, views, names):
+        tables[kept.table].kept.append(kept)
     return tables
 
 
@@ -69,6 +71,7 @@ class ResultTable:
     def __init__(self, conn: duckdb.DuckDBPyConnection, declared: Table) -> None:
         self.declared = declared
         self.name = declared.name
+        self.kept: list[KeptView] = []
         self.appends_to = declared.name if declared.kind == "append" else f"{declared.name}_log"
         self._types = dict(declared.columns) | ENGINE_COLUMNS
         if declared.kind == "append":
@@ -214,8 +217,10 @@ class ResultTable:
         # Without the value, which may come from a transcript; Arrow's message would quote it.
         return ContractError(f"table {self.name}: a value of column {column} is no {self._types[column]}")
 
-    def delete(self, conn: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
-        """Delete all rows of some sessions, inside the caller's transaction."""
+    def delete(self, conn: duckdb.DuckDBPyConnection, keys: Sequence[str], seq: int) -> None:
+        """Delete all rows of some sessions, inside the caller's transaction; ``seq``: its number."""
+        for view in self.kept:
+            view.leaving(conn, keys, seq)
         names = [self.name] if self.declared.kind == "append" else [f"{self.name}_settled", f"{self.name}_log"]
         for name in names:
             conn.execute(f'DELETE FROM "{name}" WHERE session_file IN (SELECT unnest(?))', [list(keys)])
@@ -232,6 +237,8 @@ class ResultTable:
             table = table.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), table.num_rows))
         self._check_texts(conn, table)
         insert(conn, self.appends_to, table)
+        for view in self.kept:
+            view.changed(conn, table.column(view.key), seq)
 
     def _check_texts(self, conn: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
         for name in set(self._texts) & set(rows.column_names):
@@ -241,8 +248,8 @@ class ResultTable:
                 if scalar(conn, f'SELECT count(*) FROM "{relation}" WHERE {wrong}'):
                     raise self._misfit(name)
 
-    def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Updates]) -> None:
-        """Change rows that are there, inside the caller's transaction.
+    def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Updates], seq: int) -> None:
+        """Change rows that are there, inside the caller's transaction; ``seq``: its number.
 
         Raises:
             ContractError: a value does not fit its column.
@@ -252,7 +259,10 @@ class ResultTable:
             rows = list(chain.from_iterable(rows for _, rows in groups))
             changed = [name for name in columns if name not in {*self.declared.key, "session_file"}]
             if changed:
-                self._update(conn, self._arrow(columns, rows), changed)
+                table = self._arrow(columns, rows)
+                self._update(conn, table, changed)
+                for view in self.kept:
+                    view.changed(conn, table.column(view.key), seq)
 
     def _update(self, conn: duckdb.DuckDBPyConnection, news: pa.Table, changed: Sequence[str]) -> None:
         self._check_texts(conn, news)
@@ -299,3 +309,7 @@ class ResultTable:
         ).fetchall()[0][0]
         conn.execute(f'DELETE FROM "{log}" WHERE seq <= ?', [seq])
         return int(moved)
+
+    def fold_views(self, conn: duckdb.DuckDBPyConnection, upto: int = ALL) -> int:
+        """Bring some rows of the kept views up to date; returns how many keys were due."""
+        return sum(view.fold(conn, upto) for view in self.kept)

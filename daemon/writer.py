@@ -68,7 +68,7 @@ class Writer:
         self._urgent: deque[Queued] = deque()
         self._backlog: deque[Queued] = deque()
         self._queued_bytes = 0
-        self._unfolded = 0
+        self._unfolded = 1  # the last process may have left something
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting

@@ -74,21 +74,31 @@ class Table:
 class View:
     """A view over a processor's tables; the engine makes it anew at each start.
 
+    It is worked out at each query; or, with ``table`` and ``key``, its rows are kept: then only those are worked out
+    anew, in the background, whose part of the table has changed. What it shows is the same at any time.
+
     Attributes:
         name: lower-case identifier, unique over all processors' tables and views.
         sql: a SELECT statement of DuckDB.
+        table: of the processor, of the kind ``append``, that the kept rows are made of, and nothing else.
+        key: an integer column of that table and of the view. The view's rows with one value of it must follow from
+            the table's rows with that value alone. Rows without a value are in no kept view.
 
     Raises:
-        ValueError: the name is no plain identifier.
+        ValueError: the name is no plain identifier, or there is a table without a key.
 
     """
 
     name: str
     sql: str
+    table: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.name):
             raise ValueError(f"view {self.name!r} is not a plain lower-case identifier")
+        if bool(self.table) != bool(self.key):
+            raise ValueError(f"view {self.name!r}: a kept view has a table and a key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,9 @@ class ProcessorResult:
             columns and the columns to change. They apply before ``rows`` and only to the same session.
         carry: what the next run of this processor on this session gets as :attr:`Batch.carry`: None,
             or anything that msgspec encodes as MessagePack.
+        shares: parts of wholes, ``{"unknown_lines": (3, 1000)}``, that this run has seen and that stay about the
+            same from day to day. The daemon adds them up, shows them in its metrics, and tells in its log when one
+            of them jumps.
 
     """
 
@@ -109,6 +122,7 @@ class ProcessorResult:
     rows: Mapping[str, Rows] = field(default_factory=dict)
     updates: Mapping[str, Rows] = field(default_factory=dict)
     carry: Any = None
+    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 _decoders: dict[type, LineDecoder[Any]] = {}
@@ -260,6 +274,8 @@ class IncrementalProcessor(Protocol):
         tables: where the rows go.
         views: what is shown of them besides.
         carry_type: the type to decode the carry to.
+        options_type: for a class: what it takes of the settings, such as a msgspec struct; ``[options.<name>]`` of
+            the configuration file is converted to it, and given to the class as its only argument.
         budget_seconds: a run that takes longer is abandoned and counts as failed.
 
     """
@@ -270,6 +286,7 @@ class IncrementalProcessor(Protocol):
     tables: Sequence[Table] = ()
     views: Sequence[View] = ()
     carry_type: Any = Any
+    options_type: Any = None
     budget_seconds: float = 300
 
     def process(self, batch: Batch) -> ProcessorResult:

@@ -1,7 +1,7 @@
 """Which processors there are: found through entry points, checked once, described in one shape."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -12,6 +12,7 @@ from processors.contract import IncrementalProcessor, SessionProcessor, Table, V
 
 GROUP = "sessiond.processors"
 LONGEST = 1_000_000
+INTEGERS = frozenset({"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"})
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -38,18 +39,24 @@ class ProcessorError(Exception):
     """A processor that cannot be used; the message says which, why, and what its author can do."""
 
 
-def register(processor: object, source: str = "given directly") -> Registered:
-    """Check a processor object (or a class without arguments) and describe it.
+def register(
+    processor: object, source: str = "given directly", options: Mapping[str, Any] | None = None
+) -> Registered:
+    """Check a processor object (or a class) and describe it.
+
+    Args:
+        processor: if it is a class, it is created: with its ``options_type`` made of ``options``, if it has one.
+        source: where it is from.
+        options: for it, from the settings.
 
     Raises:
-        ProcessorError: it fits neither form of the contract.
+        ProcessorError: it fits neither form of the contract, or does not take these options.
 
     """
     if isinstance(processor, type):
-        try:
-            processor = processor()
-        except Exception as error:
-            raise ProcessorError(f"{source}: cannot be created: {type(error).__name__}") from error
+        processor = _created(processor, source, options or {})
+    elif options:
+        raise ProcessorError(f"{source}: is no class, and takes no options")
     # A whole-session processor may have a helper called process.
     incremental = not callable(getattr(processor, "process_session", None))
     if incremental and not callable(getattr(processor, "process", None)):
@@ -66,12 +73,8 @@ def register(processor: object, source: str = "given directly") -> Registered:
     if not _NAME.fullmatch(name):
         raise ProcessorError(f"{source}: name {name!r} has to be a lower-case identifier")
     tables = tuple(attribute("tables", (Sequence,), ())) if incremental else ()
-    if wrong := [table for table in tables if not isinstance(table, Table)]:
-        raise ProcessorError(f"{source}: tables holds {wrong[0]!r}; it has to be processors.Table")
     views = tuple(attribute("views", (Sequence,), ())) if incremental else ()
-    if wrong_views := [view for view in views if not isinstance(view, View)]:
-        raise ProcessorError(f"{source}: views holds {wrong_views[0]!r}; it has to be processors.View")
-
+    _check_results(source, tables, views)
     version = attribute("version", (int,), 1)
     if not 0 < version < 2**31:
         raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
@@ -90,26 +93,66 @@ def register(processor: object, source: str = "given directly") -> Registered:
     )
 
 
+def _created(kind: type, source: str, options: Mapping[str, Any]) -> object:
+    options_type = getattr(kind, "options_type", None)
+    if options_type is None and options:
+        raise ProcessorError(f"{source}: takes no options")
+    try:
+        given = () if options_type is None else (msgspec.convert(options, options_type),)
+    except msgspec.ValidationError as error:
+        raise ProcessorError(f"{source}: its options: {error}") from error
+    try:
+        return kind(*given)
+    except Exception as error:
+        raise ProcessorError(f"{source}: cannot be created: {type(error).__name__}") from error
+
+
+def _check_results(source: str, tables: Sequence[object], views: Sequence[object]) -> None:
+    for what, declared, kind in (("tables", tables, Table), ("views", views, View)):
+        if wrong := [entry for entry in declared if not isinstance(entry, kind)]:
+            raise ProcessorError(f"{source}: {what} holds {wrong[0]!r}; it has to be processors.{kind.__name__}")
+    mine = [table for table in tables if isinstance(table, Table)]
+    for view in views:
+        if isinstance(view, View) and view.table and (reason := _not_kept(view, mine)):
+            raise ProcessorError(f"{source}: view {view.name!r} is kept, and {reason}")
+
+
+def _not_kept(view: View, tables: Sequence[Table]) -> str:
+    """Why the rows of a view cannot be kept, or an empty text."""
+    table = next((table for table in tables if table.name == view.table), None)
+    if table is None or table.kind != "append":
+        return f"{view.table!r} is no append table of this processor"
+    if table.columns.get(view.key, "").upper() not in INTEGERS:
+        return f"{view.key!r} is no integer column of {view.table!r}"
+    if table.key and view.key not in table.key:
+        return f"{view.key!r} is not in the key by which rows of {view.table!r} are updated"
+    return ""
+
+
 def _duration(source: str, name: str, value: float) -> float:
     if not value <= LONGEST:  # nor is it, if it is no number
         raise ProcessorError(f"{source}: {name} is {value}; it has to be at most {LONGEST:,}")
     return max(0.0, float(value))
 
 
-def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorError]]:
+def load(
+    only: Sequence[str] = (), options: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[list[Registered], list[ProcessorError]]:
     """All registered processors by name, and what is wrong with those that cannot be used.
 
     Args:
         only: if not empty, the names of the processors that are wanted.
+        options: for processors, by their names.
 
     """
+    options = options or {}
     found: dict[str, Registered] = {}
     names: set[str] = set()
     owners: dict[str, str] = {}
     errors: list[ProcessorError] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            candidate = register(_load(entry), _source(entry))
+            candidate = register(_load(entry), _source(entry), options.get(entry.name))
             _check_unique(candidate, found, owners)
         except ProcessorError as error:
             if not only or entry.name in only:
@@ -124,6 +167,11 @@ def load(only: Sequence[str] = ()) -> tuple[list[Registered], list[ProcessorErro
         ProcessorError(f"no processor is called {name!r}; there are: {', '.join(sorted(names)) or 'none'}")
         for name in only
         if name not in names
+    )
+    errors.extend(
+        ProcessorError(f"options are given for {name!r}, and no processor is called so")
+        for name in options.keys() - names
+        if not only or name in only
     )
     return list(found.values()), errors
 

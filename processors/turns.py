@@ -50,6 +50,12 @@ class CacheCreation(msgspec.Struct, gc=False):
     ephemeral_1h_input_tokens: int | None = None
 
 
+class ServerToolUse(msgspec.Struct, gc=False):
+    """What the service itself did for a response."""
+
+    web_search_requests: int | None = None
+
+
 class Usage(msgspec.Struct, gc=False):
     """Token counts of a response, as of this line (a later line of the same response may say more)."""
 
@@ -58,6 +64,7 @@ class Usage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
+    server_tool_use: ServerToolUse | None = None
     service_tier: str | None = None
     speed: str | None = None
 

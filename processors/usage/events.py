@@ -1,4 +1,4 @@
-"""Events: a tool call, a sub-agent, an MCP call or a slash command, as one row each."""
+"""Events: a tool call, a subagent, an MCP call or a slash command, as one row each."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,11 +7,12 @@ from operator import attrgetter
 
 from processors.contract import Table
 from processors.turns import Block, Turn
+from processors.usage.place import Place
 
 EVENTS = Table(
     "usage_events",
     {
-        "event_number": "BIGINT",
+        "id": "BIGINT",
         "session_id": "VARCHAR",
         "event_uuid": "VARCHAR",
         "parent_uuid": "VARCHAR",
@@ -33,12 +34,14 @@ EVENTS = Table(
         "occurred_at": "TIMESTAMP",
         "finished_at": "TIMESTAMP",
         "duration_ms": "BIGINT",
+        "agent_id": "VARCHAR",
+        "event_number": "BIGINT",
     },
-    key=("event_number", "occurred_at"),
+    key=("event_number", "id", "occurred_at"),
 )
 """``is_error``, ``finished_at`` and ``duration_ms`` are NULL until the call's result is in the transcript. The
 update that brings them finds its row by ``event_number``, unique in the session, and quickly by ``occurred_at``:
-rows are stored about in the order of time."""
+rows are stored about in the order of time. ``id`` says what happened, see :func:`processors.usage.fold.Fold`."""
 
 # What a person types as /x is recorded as <command-name>/x</command-name>, the slash optional.
 _COMMAND = re.compile(r"<command-name>\s*/?([^<\s][^<]*?)\s*</command-name>")
@@ -47,13 +50,14 @@ SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
 
 @dataclass(slots=True)
 class Event:
-    """One row of :data:`EVENTS`, its fields in the table's order; times are microseconds since 1970."""
+    """One row of :data:`EVENTS`; times are microseconds since 1970."""
 
-    event_number: int
     session_id: str | None
     event_uuid: str | None
     parent_uuid: str | None
     event_type: str
+    id: int = 0
+    event_number: int = 0
     tool_name: str | None = None
     tool_use_id: str | None = None
     skill_name: str | None = None
@@ -71,16 +75,16 @@ class Event:
     occurred_at: int | None = None
     finished_at: int | None = None
     duration_ms: int | None = None
+    agent_id: str | None = None
 
 
 row_of = attrgetter(*EVENTS.columns)
 """An event as a row of the table: a tuple in the order of its columns."""
 
 
-def _event(turn: Turn, event_type: str, now: int | None) -> Event:
+def _event(turn: Turn, event_type: str, now: int | None, place: Place) -> Event:
     return Event(
-        0,  # numbered when it is counted
-        turn.session_id,
+        place.session_id or turn.session_id,
         turn.uuid,
         turn.parent_uuid,
         event_type,
@@ -90,12 +94,13 @@ def _event(turn: Turn, event_type: str, now: int | None) -> Event:
         git_branch=turn.git_branch,
         client_version=turn.version,
         occurred_at=now,
+        agent_id=place.agent_id,
     )
 
 
-def tool_event(turn: Turn, block: Block, now: int | None) -> Event:
+def tool_event(turn: Turn, block: Block, now: int | None, place: Place) -> Event:
     """The event of a ``tool_use`` block of an assistant's line."""
-    event = _event(turn, "tool_use", now)
+    event = _event(turn, "tool_use", now, place)
     event.tool_name, event.tool_use_id = block.name, block.id
     name = block.name or ""
     if name.startswith("mcp__"):
@@ -112,13 +117,13 @@ def tool_event(turn: Turn, block: Block, now: int | None) -> Event:
     return event
 
 
-def command_events(turn: Turn, texts: Iterable[str], now: int | None) -> Iterator[Event]:
+def command_events(turn: Turn, texts: Iterable[str], now: int | None, place: Place) -> Iterator[Event]:
     """One event for each slash command in the texts of a user's line."""
     for text in texts:
         if "<command-name>" not in text:
             continue
         for name in _COMMAND.findall(text):
-            event = _event(turn, "slash_command", now)
+            event = _event(turn, "slash_command", now, place)
             event.command_name, event.plugin = name, _plugin(name)
             yield event
 

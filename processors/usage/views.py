@@ -1,47 +1,174 @@
-"""Views: each response once, over all files; tokens by day, user and model."""
+"""Views: each response and each event once, over all files; and what they add up to by day, project and window."""
 
 from processors.contract import View
+from processors.usage import prices
+from processors.usage.events import EVENTS
+from processors.usage.messages import MESSAGES
+from processors.usage.options import UsageOptions
 from processors.usage.summary import SYNTHETIC
 
-TOKENS = View(
-    "usage_tokens",
-    f"""
-    WITH copies AS (
-        SELECT *, cache_creation_5m_tokens + cache_creation_1h_tokens AS cache_creation_tokens,
-            CASE WHEN message_id IS NULL THEN rowid END AS alone
-        FROM usage_messages WHERE model IS DISTINCT FROM '{SYNTHETIC}'
-    ),
-    best AS (
-        SELECT message_id, is_sidechain, arg_max(
-            struct_pack(request_id, session_id, session_file, username, model, input_tokens, output_tokens,
-                cache_creation_tokens, cache_read_tokens, occurred_at),
-            row(input_tokens + output_tokens + cache_creation_tokens + cache_read_tokens, speed IS NOT NULL,
-                -coalesce(epoch_us(occurred_at), 0), session_file)
-        ) AS copy
-        FROM copies
-        GROUP BY message_id, is_sidechain, CASE WHEN NOT is_sidechain THEN request_id END, alone
+SUMS = """count(*) AS responses, sum(input_tokens)::BIGINT AS input_tokens,
+    sum(output_tokens)::BIGINT AS output_tokens,
+    sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens, sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
+    sum(cost_usd) AS cost_usd, count(*) FILTER (cost_usd IS NULL) AS unpriced_responses"""
+"""What responses add up to. ``cost_usd`` is that of the responses whose price is known, NULL if there is none."""
+
+CALLS_SUMS = """count(*) AS calls, count(*) FILTER (is_error) AS errors, count(DISTINCT username) AS users,
+    count(DISTINCT coalesce(session_id, session_file)) AS sessions"""
+
+
+def local_time(zone: str) -> str:
+    """The column ``occurred_at``, which is in UTC, as the clocks of a time zone show it."""
+    return "occurred_at" if zone == "UTC" else f"timezone('{zone}', timezone('UTC', occurred_at))"
+
+
+def views(options: UsageOptions) -> tuple[View, ...]:
+    """All views, in the order in which they build on each other."""
+    day = f"{local_time(options.timezone)}::DATE AS day"
+    return (
+        _tokens(options),
+        _CALLS,
+        View("usage_daily", f"SELECT {day}, username, model, {SUMS} FROM usage_tokens GROUP BY ALL"),
+        View(
+            "usage_tool_daily",
+            f"""
+            SELECT {day}, tool_name, {CALLS_SUMS}, quantile_cont(duration_ms, 0.5) AS p50_duration_ms,
+                quantile_cont(duration_ms, 0.95) AS p95_duration_ms
+            FROM usage_calls WHERE event_type <> 'slash_command' GROUP BY ALL""",
+        ),
+        View(
+            "usage_skill_daily",
+            f"""
+            SELECT {day}, skill_name, plugin, {CALLS_SUMS}
+            FROM usage_calls WHERE skill_name IS NOT NULL GROUP BY ALL""",
+        ),
+        View("usage_blocks", blocks("usage_tokens")),
+        View(
+            "usage_projects",
+            f"""
+            SELECT cwd, git_branch, count(DISTINCT username) AS users,
+                count(DISTINCT coalesce(session_id, session_file)) AS sessions, min(occurred_at) AS first_at,
+                max(occurred_at) AS last_at, {SUMS}
+            FROM usage_tokens GROUP BY cwd, git_branch""",
+        ),
     )
-    SELECT message_id, copy.request_id, copy.session_id, copy.session_file, copy.username, copy.model, is_sidechain,
-        copy.input_tokens, copy.output_tokens, copy.cache_creation_tokens, copy.cache_read_tokens, copy.occurred_at
-    FROM best
-    WHERE NOT is_sidechain OR message_id IS NULL OR message_id NOT IN (
-        SELECT message_id FROM best WHERE NOT is_sidechain AND message_id IS NOT NULL
-    )""",
-)
-"""One row per response over all files: a response is written as several lines, and a resumed session copies old ones.
 
-Copies are one response if they have the same ``message_id`` and ``request_id``; if one of them is a sidechain's, the
-same ``message_id`` is enough; without one, never. The copy that counts is one that is no sidechain's, then the one
-with the largest total, then one that has a speed; among equals the earliest.
-"""
 
-DAILY = View(
-    "usage_daily",
+def _tokens(options: UsageOptions) -> View:
+    """One row per response over all files.
+
+    A response is written as several lines, and a resumed session copies old ones. Copies are one response if they
+    have the same ``message_id`` and ``request_id``; if one of them is a sidechain's, the same ``message_id`` is
+    enough; without one, never. The copy that counts is one that is no sidechain's, then the one with the largest
+    total, then one that has a speed; among equals the earliest.
     """
-    SELECT occurred_at::DATE AS day, username, model, count(*) AS responses, count(DISTINCT session_file) AS sessions,
-        sum(input_tokens)::BIGINT AS input_tokens, sum(output_tokens)::BIGINT AS output_tokens,
-        sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens,
-        sum(cache_read_tokens)::BIGINT AS cache_read_tokens
-    FROM usage_tokens GROUP BY ALL""",
+    columns = """request_id, session_id, session_file, username, model, input_tokens, output_tokens,
+        cache_creation_tokens, cache_read_tokens, occurred_at, service_tier, speed, cwd, git_branch, agent_id"""
+    price = "CASE WHEN {0} = 0 THEN 0 ELSE {0} * {1} END"
+    parts = " + ".join(
+        price.format(f"copy.{count}", f"rate.{rate}")
+        for count, rate in (
+            ("input_tokens", "input"),
+            ("output_tokens", "output"),
+            ("cache_creation_5m_tokens", "cache_5m"),
+            ("cache_creation_1h_tokens", "cache_1h"),
+            ("cache_read_tokens", "cache_read"),
+        )
+    )
+    own = options.prices
+    sql = f"""
+        WITH copies AS (
+            SELECT *, cache_creation_5m_tokens + cache_creation_1h_tokens AS cache_creation_tokens
+            FROM usage_messages WHERE model IS DISTINCT FROM '{SYNTHETIC}'
+        ),
+        best AS (
+            SELECT response_key, message_id, is_sidechain, arg_max(
+                struct_pack({columns}, cache_creation_5m_tokens, cache_creation_1h_tokens, web_searches),
+                row(input_tokens + output_tokens + cache_creation_tokens + cache_read_tokens, speed IS NOT NULL,
+                    -coalesce(epoch_us(occurred_at), 0), session_file)
+            ) AS copy
+            FROM copies
+            GROUP BY response_key, message_id, is_sidechain, CASE WHEN NOT is_sidechain THEN request_id END
+        ),
+        responses AS (
+            SELECT * FROM best
+            WHERE NOT is_sidechain OR message_id IS NULL OR message_id NOT IN (
+                SELECT message_id FROM best WHERE NOT is_sidechain AND message_id IS NOT NULL
+            )
+        ),
+        rates({", ".join(prices.RATE_COLUMNS)}) AS ({prices.values(own)}),
+        models AS (
+            SELECT model, speed, {prices.named(own)} AS price, {prices.tier()} AS tier, service_tier
+            FROM (
+                SELECT DISTINCT copy.model AS model, copy.speed AS speed, copy.service_tier AS service_tier,
+                    {prices.BARE.replace("model", "copy.model")} AS bare
+                FROM responses
+            )
+        )
+        SELECT message_id, copy.request_id, copy.session_id, copy.session_file, copy.username, copy.model,
+            is_sidechain, copy.input_tokens, copy.output_tokens, copy.cache_creation_tokens, copy.cache_read_tokens,
+            ({parts}) / 1e6 + copy.web_searches * rate.search / 1e3 AS cost_usd,
+            copy.occurred_at, copy.service_tier, copy.speed, copy.cwd, copy.git_branch, copy.agent_id, response_key
+        FROM responses
+        LEFT JOIN models ON copy.model IS NOT DISTINCT FROM models.model
+            AND copy.speed IS NOT DISTINCT FROM models.speed
+            AND copy.service_tier IS NOT DISTINCT FROM models.service_tier
+        LEFT JOIN rates AS rate ON rate.price = models.price AND rate.tier = models.tier
+            AND coalesce(copy.occurred_at::DATE, rate.until - 1) >= rate.since
+            AND coalesce(copy.occurred_at::DATE, DATE '9999-12-30') < rate.until
+            AND copy.input_tokens + copy.cache_creation_tokens + copy.cache_read_tokens > rate.over
+            AND copy.input_tokens + copy.cache_creation_tokens + copy.cache_read_tokens <= rate.upto"""
+    return View("usage_tokens", sql, table=MESSAGES.name, key="response_key")
+
+
+_CALLS = View(
+    "usage_calls",
+    f"""
+    SELECT id, copy.* EXCLUDE (id, event_number, processor_version, extracted_at) FROM (
+        SELECT id, arg_min(event, row(event.finished_at IS NULL, event.session_file, event.event_number)) AS copy
+        FROM {EVENTS.name} AS event GROUP BY id
+    )""",
+    table=EVENTS.name,
+    key="id",
 )
-"""Tokens by day in UTC, user and model."""
+"""One row per event over all files: of the copies of a call in resumed sessions, one that has its result."""
+
+
+def blocks(tokens: str) -> str:
+    """A statement: the five-hour billing windows of each user over a relation with the columns of usage_tokens.
+
+    A window begins with the hour of its first response; a response more than five hours after that begins a new one.
+    (One that comes more than five hours after the last response does so too, by the same rule.) Hours are looked at
+    instead of responses, each with its end and without its beginning, since windows end with an hour. Time without a
+    response for over five hours cuts them into runs, within which windows are found one after the other.
+    """
+    return f"""
+        WITH hours AS (
+            SELECT username, date_trunc('hour', occurred_at - INTERVAL 1 MICROSECOND) AS hour,
+                min(occurred_at) AS first_at, max(occurred_at) AS last_at, {SUMS}
+            FROM {tokens} WHERE occurred_at IS NOT NULL GROUP BY ALL
+        ),
+        runs AS (
+            SELECT username, hour, first_at,
+                count(*) FILTER (gap > INTERVAL 5 HOUR) OVER (PARTITION BY username ORDER BY hour) AS run
+            FROM (
+                SELECT *, first_at - lag(last_at) OVER (PARTITION BY username ORDER BY hour) AS gap FROM hours
+            )
+        ),
+        starts AS (
+            SELECT username, unnest(list_reduce(
+                list([first_at] ORDER BY hour),
+                lambda found, next: CASE
+                    WHEN next[1] > date_trunc('hour', found[-1]) + INTERVAL 5 HOUR THEN list_append(found, next[1])
+                    ELSE found END
+            )) AS first_at
+            FROM runs GROUP BY username, run
+        )
+        SELECT hours.username, date_trunc('hour', starts.first_at) AS started_at,
+            date_trunc('hour', starts.first_at) + INTERVAL 5 HOUR AS ends_at, min(hours.first_at) AS first_at,
+            max(last_at) AS last_at, sum(responses)::BIGINT AS responses, sum(input_tokens)::BIGINT AS input_tokens,
+            sum(output_tokens)::BIGINT AS output_tokens, sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens,
+            sum(cache_read_tokens)::BIGINT AS cache_read_tokens, sum(cost_usd) AS cost_usd,
+            sum(unpriced_responses)::BIGINT AS unpriced_responses
+        FROM hours ASOF JOIN starts ON hours.username = starts.username AND hours.first_at >= starts.first_at
+        GROUP BY hours.username, starts.first_at"""

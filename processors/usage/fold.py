@@ -1,0 +1,171 @@
+"""The fold itself: lines in, rows of three tables out."""
+
+from collections.abc import Iterable
+
+from processors.contract import ProcessorResult
+from processors.turns import Block, Turn
+from processors.usage.events import EVENTS, Event, command_events, row_of, tool_event
+from processors.usage.messages import MESSAGES
+from processors.usage.place import place_of
+from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, key_of, micros, searches, tokens
+
+MAX_OPEN_CALLS = 10_000
+"""Calls of one session that still wait for their result; beyond that the oldest is given up."""
+
+
+NEWS = ("event_number", "id", "occurred_at", "is_error", "finished_at", "duration_ms")
+"""What a result changes in the row of its call, after the columns that name the row."""
+
+
+ROLES = frozenset({"user", "assistant"})
+"""Who speaks, in the flat shape of a line, which has no type."""
+
+
+class Fold:
+    """What one batch adds to a session's summary, and its new rows.
+
+    An event's ``id`` is made of its user, line, call and time, so that a line that a resumed session has copied gives
+    the same ids as the original; of what is no more than a place in a file, where a line has no id.
+    """
+
+    def __init__(self, session_key: str, summary: Summary) -> None:
+        """``summary``: of the lines before."""
+        self.summary = summary
+        self._key = session_key
+        self._username = session_key.partition("/")[0]
+        self._place = place_of(session_key)
+        self.events: list[Event] = []
+        self.messages: list[tuple[object, ...]] = []
+        self.settled: list[tuple[object, ...]] = []  # news about events of earlier batches
+        self._events_before = summary.events
+        self._events_above = summary.events  # on lines above the one that is looked at
+        self._watched_before = summary.watched()
+
+    def result(self, malformed_lines: int) -> ProcessorResult:
+        """All that the batch gives; ``malformed_lines`` are not among those that were added."""
+        self.summary.malformed_lines += malformed_lines
+        settled = dict(zip(NEWS, zip(*self.settled, strict=True), strict=True)) if self.settled else None
+        before = self._watched_before
+        return ProcessorResult(
+            items_count=len(self.events) + len(self.messages),
+            rows={
+                EVENTS.name: [row_of(event) for event in self.events],
+                MESSAGES.name: self.messages,
+                SUMMARY.name: [self.summary.row(self._place.agent_id)],
+            },
+            updates={EVENTS.name: settled} if settled else {},
+            carry=self.summary,
+            shares={
+                name: (part - before[name][0], whole - before[name][1])
+                for name, (part, whole) in self.summary.watched().items()
+            },
+        )
+
+    def add(self, turns: Iterable[Turn]) -> None:
+        """Count lines, in order. Of most of them nothing matters but when they were written."""
+        summary = self.summary
+        times: list[int] = []
+        lines = unknown = 0
+        for turn in turns:
+            lines += 1
+            now = micros(turn.timestamp)
+            if now is not None:
+                times.append(now)
+            kind = turn.type
+            if kind == "assistant":
+                self._assistant(turn, now)
+            elif kind == "user":
+                self._user(turn, now)
+            elif kind == "summary" and turn.summary is not None:
+                summary.title = turn.summary
+            elif kind not in KNOWN_TYPES and not (kind is None and turn.role in ROLES):
+                unknown += 1
+            if summary.session_id is None:
+                summary.session_id = self._place.session_id or turn.session_id
+        summary.lines += lines
+        summary.unknown_lines += unknown
+        summary.see_times(times)
+
+    def _assistant(self, turn: Turn, now: int | None) -> None:
+        message = turn.message
+        if message is None:
+            return
+        self._events_above = self.summary.events
+        usage = message.usage
+        counts = None if usage is None else tokens(usage)
+        self.summary.see_response(turn, message, counts)
+        if isinstance(message.content, list):
+            for block in message.content:
+                if block.type == "tool_use":
+                    self._call(turn, tool_event(turn, block, now, self._place))
+        if usage is not None and counts is not None:
+            self.messages.append(
+                (
+                    self._place.session_id or turn.session_id,
+                    message.id,
+                    turn.request_id,
+                    message.model,
+                    bool(turn.is_sidechain),
+                    bool(turn.is_api_error_message),
+                    usage.service_tier,
+                    usage.speed,
+                    *counts,
+                    message.stop_reason,
+                    now,
+                    searches(usage),
+                    turn.cwd,
+                    turn.git_branch,
+                    self._place.agent_id,
+                    self._response_key(message.id),
+                )
+            )
+
+    def _event(self, turn: Turn, event: Event) -> None:
+        self.summary.see_event(event)
+        on_line = event.event_number - self._events_above
+        what = (self._username, turn.uuid, event.tool_use_id or event.command_name, event.occurred_at, on_line)
+        # Without an id of the line, nothing but its place tells an event from others.
+        event.id = key_of(repr(what if turn.uuid else (self._key, event.event_number)))
+        self.events.append(event)
+
+    def _response_key(self, message_id: str | None) -> int:
+        if message_id is None:
+            return key_of(f"{self._key} {self.summary.usage_lines}")
+        return key_of(message_id)
+
+    def _call(self, turn: Turn, event: Event) -> None:
+        self._event(turn, event)
+        if event.tool_use_id is not None:
+            open_calls = self.summary.open_calls
+            open_calls.setdefault(event.tool_use_id, []).append((event.event_number, event.occurred_at, event.id))
+            if len(open_calls) > MAX_OPEN_CALLS:
+                del open_calls[next(iter(open_calls))]
+
+    def _user(self, turn: Turn, now: int | None) -> None:
+        message = turn.message
+        if message is None:
+            return
+        self._events_above = self.summary.events
+        self.summary.see_prompt(turn)
+        if isinstance(message.content, str):
+            texts = [message.content]
+        else:
+            blocks = message.content or []
+            texts = [block.text for block in blocks if block.type == "text" and block.text is not None]
+            for block in blocks:
+                if block.type == "tool_result" and block.tool_use_id is not None:
+                    self._result(block.tool_use_id, block, now)
+        for event in command_events(turn, texts, now, self._place):
+            self._event(turn, event)
+
+    def _result(self, tool_use_id: str, block: Block, now: int | None) -> None:
+        is_error = bool(block.is_error)
+        for number, called_at, known_as in self.summary.open_calls.pop(tool_use_id, ()):
+            self.summary.answered_calls += 1
+            self.summary.tool_errors += is_error
+            duration = None if now is None or called_at is None else max(0, now - called_at) // 1000
+            if number > self._events_before:
+                event = self.events[number - self._events_before - 1]
+                event.is_error, event.finished_at, event.duration_ms = is_error, now, duration
+            else:
+                self.settled.append((number, known_as, called_at, is_error, now, duration))
