@@ -22,7 +22,7 @@ class Commit:
         moved_from: sessions whose rows and positions are deleted, because the file goes by another name now.
         rows, updates: by table.
         heals: this processor had failed on this session before.
-        lines, malformed, items: what this run counted.
+        lines, malformed, items, ratios: what this run counted.
         bytes: of the session that this run read; what the rows take in memory is about as much.
         ran: the processor saw something new.
         took: seconds that it needed.
@@ -38,6 +38,7 @@ class Commit:
     lines: int = 0
     malformed: int = 0
     items: int = 0
+    ratios: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     bytes: int = 0
     ran: bool = False
     took: float = 0.0

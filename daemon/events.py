@@ -3,7 +3,7 @@
 Listeners are called in the thread in which it happened; they have to be quick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -131,6 +131,22 @@ class Events:
             bytes=size,
             run_ms=round(took * 1000, 3),
             duration_ms=round(seconds * 1000, 1),
+        )
+
+    def measured(self, processor: str, ratios: Mapping[str, tuple[int, int]], *, live: bool) -> None:
+        """What a run reports of parts and wholes; ``live``: of lines that were written just now."""
+        self._tell("debug", "measured", processor=processor, ratios=ratios, live=live)
+
+    def ratio_jumped(self, processor: str, ratio: str, was: float, now: float) -> None:
+        """A share that stays about the same from day to day does not any more."""
+        self._tell(
+            "warning",
+            "ratio_jumped",
+            processor=processor,
+            ratio=ratio,
+            was=round(was, 3),
+            now=round(now, 3),
+            hint="the format of transcripts may have changed: look at the newest ones, and for a newer sessiond",
         )
 
     def rewritten(self, processor: str, session: str) -> None:

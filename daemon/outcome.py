@@ -107,6 +107,8 @@ class Outcomes:
             took=commit.took,
             seconds=0.0 if taken.since is None else self._lane.clock() - taken.since,
         )
+        if commit.ratios:
+            self._events.measured(self._name, commit.ratios, live=taken.since is not None)
         if look.more:
             self._lane.done(taken.key, None, more=True)
         else:

@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from daemon.commit import Commit
 from daemon.cursor import Cursor, Place, username_of
-from daemon.errors import ContractError
+from daemon.errors import ContractError, printable
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.look import Look
@@ -135,6 +135,7 @@ def run_incremental(
         lines=lines,
         malformed=malformed,
         items=items,
+        ratios=_ratios(result),
         bytes=look.offset - look.start + len(carry or b""),
         ran=bool(look.data or look.skipped or look.rewrite),
         took=time.monotonic() - began,
@@ -295,6 +296,15 @@ def _count(result: ProcessorResult) -> int:
     if not isinstance(result.items_count, int) or not 0 <= result.items_count < 2**31:
         raise ContractError("items_count has to be a number from 0 to 2,147,483,647")
     return int(result.items_count)
+
+
+def _ratios(result: ProcessorResult) -> dict[str, tuple[int, int]]:
+    found = {}
+    for name, value in result.ratios.items():
+        if not (isinstance(name, str) and isinstance(value, tuple) and list(map(type, value)) == [int, int]):
+            raise ContractError("ratios have names, and are pairs of whole numbers: a part, and the whole")
+        found[printable(name)] = value
+    return found
 
 
 def _encoded(spec: Registered, carry: Any) -> bytes | None:

@@ -27,6 +27,7 @@ from daemon.health import Health
 from daemon.meter import Meter
 from daemon.notify import notify, reloading
 from daemon.query.queries import Queries
+from daemon.ratios import Ratios
 from daemon.survey import Survey
 from daemon.watch import Watch
 from processors.registry import Registered
@@ -95,6 +96,8 @@ class Service:
         self._began = time.monotonic()
         self._meter = Meter()
         events.listen(self._meter)
+        self._ratios = Ratios(events)
+        events.listen(self._ratios)
         self.engine = Engine(settings, processors, events)
         self._pipe = WakePipe()
         self._watch = Watch(settings.root, self._pipe.set)
@@ -146,7 +149,7 @@ class Service:
 
     def _api(self, settings: Settings) -> Server:
         control = Control(str(settings.root), self.engine, self.survey)
-        metrics = Metrics(self.engine, self._health, self._meter, self._queries.watch.running)
+        metrics = Metrics(self.engine, self._health, self._meter, self._ratios, self._queries.watch.running)
         self._asked = Api(control, self._health, self._queries, metrics, self._events, settings.listen)
         return Server(socket_of(settings), settings.listen, self._asked.app, self._events)
 

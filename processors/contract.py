@@ -112,7 +112,7 @@ class ProcessorResult:
             columns and the columns to change. They apply before ``rows`` and only to the same session.
         carry: what the next run of this processor on this session gets as :attr:`Batch.carry`: None,
             or anything that msgspec encodes as MessagePack.
-        shares: parts of wholes, ``{"unknown_lines": (3, 1000)}``, that this run has seen and that stay about the
+        ratios: parts of wholes, ``{"unknown_lines": (3, 1000)}``, that this run has seen and that stay about the
             same from day to day. The daemon adds them up, shows them in its metrics, and tells in its log when one
             of them jumps.
 
@@ -122,7 +122,7 @@ class ProcessorResult:
     rows: Mapping[str, Rows] = field(default_factory=dict)
     updates: Mapping[str, Rows] = field(default_factory=dict)
     carry: Any = None
-    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ratios: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 _decoders: dict[type, LineDecoder[Any]] = {}

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from daemon.engine import Engine
 from daemon.health import Health
 from daemon.meter import Meter
+from daemon.ratios import Ratios
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -43,10 +44,13 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 class Metrics(Collector):
     """What ``GET /metrics`` shows."""
 
-    def __init__(self, engine: Engine, health: Health, meter: Meter, queries: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: Engine, health: Health, meter: Meter, ratios: Ratios, queries: Callable[[], int]
+    ) -> None:
         self._engine = engine
         self._health = health
         self._meter = meter
+        self._ratios = ratios
         self._queries = queries
         self._registry = CollectorRegistry()
         self._runs = Histogram(
@@ -119,6 +123,17 @@ class Metrics(Collector):
             paused.add_metric([processor], _number(lane["paused"]))
             for family, field in sums:
                 family.add_metric([processor], _number(lane[field]))
+        parts, wholes = (
+            GaugeMetricFamily(f"sessiond_ratio_{name}", text, labels=["processor", "ratio"])
+            for name, text in (
+                ("parts", "What a processor has counted that stays a like share of sessiond_ratio_wholes."),
+                ("wholes", "What sessiond_ratio_parts is a share of."),
+            )
+        )
+        for labels, (part, whole) in self._ratios.sums().items():
+            parts.add_metric(labels, max(0, part))
+            wholes.add_metric(labels, whole)
+        yield from (parts, wholes)
         files = GaugeMetricFamily(
             "sessiond_files",
             "Known sessions by the share of their bytes that was processed, in per cent.",

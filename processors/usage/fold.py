@@ -55,7 +55,7 @@ class Fold:
             },
             updates={EVENTS.name: settled} if settled else {},
             carry=self.summary,
-            shares={
+            ratios={
                 name: (part - before[name][0], whole - before[name][1])
                 for name, (part, whole) in self.summary.watched().items()
             },
