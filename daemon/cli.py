@@ -27,6 +27,7 @@ from daemon.commands.options import (
     check_roots,
     settings_of,
 )
+from daemon.commands.usage import usage
 from daemon.config import Settings, load
 from daemon.demo import run_demo
 from daemon.errors import ConfigError, SessiondError, describe, printable
@@ -230,7 +231,7 @@ def check_config(
     show(data, json_output, ["setting", "value", "from", "what it is"], rows)
 
 
-for _command in (ask.status, ask.top, ask.query, ask.quarantine, ask.export, change.requeue, change.reprocess):
+for _command in (ask.status, ask.top, ask.query, ask.quarantine, ask.export, usage, change.requeue, change.reprocess):
     app.command()(_command)
 app.command(name="run-processor")(change.run_processor)
 

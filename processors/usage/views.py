@@ -17,9 +17,9 @@ CALLS_SUMS = """count(*) AS calls, count(*) FILTER (is_error) AS errors, count(D
     count(DISTINCT coalesce(session_id, session_file)) AS sessions"""
 
 
-def local_time(zone: str) -> str:
-    """The column ``occurred_at``, which is in UTC, as the clocks of a time zone show it."""
-    return "occurred_at" if zone == "UTC" else f"timezone('{zone}', timezone('UTC', occurred_at))"
+def local_time(zone: str, moment: str = "occurred_at") -> str:
+    """A moment, which is in UTC, as the clocks of a time zone show it."""
+    return moment if zone == "UTC" else f"timezone('{zone}', timezone('UTC', {moment}))"
 
 
 def views(options: UsageOptions) -> tuple[View, ...]:
