@@ -39,12 +39,19 @@ def statement(name: str, filters: Filters) -> str:
     special = {"sessions": _sessions_sql, "users": _users_sql, "blocks": _blocks_sql, "errors": _errors_sql}
     if name in special:
         return special[name](filters)
-    keys = {"models": ("model", "model"), "projects": ("cwd AS project, git_branch", "cwd, git_branch")}[name]
+    columns, keys = {"models": ("model", "model"), "projects": ("cwd AS project, git_branch", "project, git_branch")}[
+        name
+    ]
+    # First by session: to tell sessions apart takes more memory for each response than for each session.
     return f"""
-        SELECT {keys[0]}, {SUMS}, count(DISTINCT username) AS users, count(DISTINCT {_SESSION}) AS sessions,
-            grouping({keys[1].partition(",")[0]}) = 1 AS {TOTAL}
-        FROM usage_tokens WHERE {filters.where()} GROUP BY GROUPING SETS (({keys[1]}), ())
-        ORDER BY {TOTAL}, cost_usd DESC NULLS LAST, responses DESC, {keys[1]}"""
+        WITH each AS (
+            SELECT {columns}, username, hash({_SESSION}) AS session, {SUMS}
+            FROM usage_tokens WHERE {filters.where()} GROUP BY ALL
+        )
+        SELECT {keys}, {_ADDED}, count(DISTINCT username) AS users, count(DISTINCT session) AS sessions,
+            grouping({keys.partition(",")[0]}) = 1 AS {TOTAL}
+        FROM each GROUP BY GROUPING SETS (({keys}), ())
+        ORDER BY {TOTAL}, cost_usd DESC NULLS LAST, responses DESC, {keys}"""
 
 
 def _period_sql(key: str, period: str, filters: Filters) -> str:

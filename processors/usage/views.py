@@ -14,7 +14,7 @@ SUMS = """count(*) AS responses, sum(input_tokens)::BIGINT AS input_tokens,
 """What responses add up to. ``cost_usd`` is that of the responses whose price is known, NULL if there is none."""
 
 CALLS_SUMS = """count(*) AS calls, count(*) FILTER (is_error) AS errors, count(DISTINCT username) AS users,
-    count(DISTINCT coalesce(session_id, session_file)) AS sessions"""
+    count(DISTINCT hash(coalesce(session_id, session_file))) AS sessions"""
 
 
 def local_time(zone: str, moment: str = "occurred_at") -> str:
@@ -163,12 +163,17 @@ def blocks(tokens: str) -> str:
                     ELSE found END
             )) AS first_at
             FROM runs GROUP BY username, run
+        ),
+        windows AS (
+            SELECT hours.*,
+                last_value(starts.first_at IGNORE NULLS) OVER (PARTITION BY username ORDER BY hour) AS start
+            FROM hours LEFT JOIN starts USING (username, first_at)
         )
-        SELECT hours.username, date_trunc('hour', starts.first_at) AS started_at,
-            date_trunc('hour', starts.first_at) + INTERVAL 5 HOUR AS ends_at, min(hours.first_at) AS first_at,
-            max(last_at) AS last_at, sum(responses)::BIGINT AS responses, sum(input_tokens)::BIGINT AS input_tokens,
-            sum(output_tokens)::BIGINT AS output_tokens, sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens,
+        SELECT username, date_trunc('hour', start) AS started_at,
+            date_trunc('hour', start) + INTERVAL 5 HOUR AS ends_at,
+            min(first_at) AS first_at, max(last_at) AS last_at, sum(responses)::BIGINT AS responses,
+            sum(input_tokens)::BIGINT AS input_tokens, sum(output_tokens)::BIGINT AS output_tokens,
+            sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens,
             sum(cache_read_tokens)::BIGINT AS cache_read_tokens, sum(cost_usd) AS cost_usd,
             sum(unpriced_responses)::BIGINT AS unpriced_responses
-        FROM hours ASOF JOIN starts ON hours.username = starts.username AND hours.first_at >= starts.first_at
-        GROUP BY hours.username, starts.first_at"""
+        FROM windows GROUP BY username, start"""

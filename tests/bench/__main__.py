@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import asked, cold, growth, live, state, walk
+from tests.bench import asked, cold, growth, live, reports, state, walk
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -28,6 +28,7 @@ ROWS = {
     "idle": state.idle,
     "scan": walk.full_scan,
     "queries": asked.queries,
+    "reports": reports.reports,
 }
 
 

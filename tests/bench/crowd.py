@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon import positions
+from daemon.commit import fold_all
 from daemon.config import Settings
 from daemon.cursor import Cursor, Place, Signature
 from daemon.engine import Engine
 from daemon.events import Events
 from daemon.store import open_database
+from daemon.tables import make_tables as tables_of
 from processors.registry import load as load_processors
+from processors.usage import UsageProcessor
 from tests.bench import corpus, place
 from tests.bench.cold import cold_start
 
@@ -76,15 +79,21 @@ def fill_state(root: Path, db: Path, count: int) -> None:
             "session_cursors": f"'usage' AS processor_name, {key} AS session_file,"
             " hash(i)::HUGEINT % 9000000000000000000 AS session_hash, 1 AS device, 1000000000 + i AS inode,"
             " 9000 AS size, i AS mtime_ns, i AS ctime_ns, 9000 AS position,"
-            " 'blake3:' || sha256(i::VARCHAR) AS fingerprint, 0 AS place, true AS settled, 1 AS version,"
+            " 'blake3:' || sha256(i::VARCHAR) AS fingerprint, 0 AS place, true AS settled,"
+            f" {UsageProcessor.version} AS version,"
             " repeat('c', 300)::BLOB AS carry, 5 AS lines, 0 AS malformed_lines, 10 AS items,"
             f" {file_hash}",
             "usage_session_summary_settled": f"{of}, {made}, {at} AS started_at, 5 AS lines",
             "usage_events": f"{of}, {made}, 'tool_use' AS event_type, {at} AS occurred_at,"
-            " 'toolu_' || i AS tool_use_id",
-            "usage_messages": f"{of}, {made}, 'msg_' || i AS message_id, {at} AS occurred_at",
+            " 'toolu_' || i AS tool_use_id, i AS id, i AS event_number",
+            "usage_messages": f"{of}, {made}, 'msg_' || i AS message_id, {at} AS occurred_at,"
+            " i AS response_key, false AS is_sidechain, 'claude-x' AS model",
         }.items():
             conn.execute(f"INSERT INTO {table} BY NAME SELECT {columns} FROM range({count}) AS r(i)")
+        (spec,) = load_processors(["usage"])[0]
+        conn.execute("INSERT INTO usage_tokens_due SELECT response_key, 0 FROM usage_messages")
+        conn.execute("INSERT INTO usage_calls_due SELECT id, 0 FROM usage_events")
+        fold_all(conn, {"usage": tables_of(conn, spec.tables, spec.views)})
         if conn.sql("SELECT count(*) FROM session_positions").fetchall() != [(count,)]:
             raise RuntimeError("the made-up state is not what the daemon would count as processed")
 
@@ -98,7 +107,19 @@ def fill_cursors(root: Path, db: Path, paths: list[Path]) -> None:
             entries = []
             for path in paths[begin : begin + 10_000]:
                 seen = Signature.of(path.stat())
-                cursor = Cursor(seen, seen.size, "blake3:0", Place.LINE_START, True, 1, None, 4, 0, 1, "blake3:0")
+                cursor = Cursor(
+                    seen,
+                    seen.size,
+                    "blake3:0",
+                    Place.LINE_START,
+                    True,
+                    UsageProcessor.version,
+                    None,
+                    4,
+                    0,
+                    1,
+                    "blake3:0",
+                )
                 entries.append(positions.Entry("usage", str(path.relative_to(root)), cursor, now))
             positions.append(conn, entries)
         conn.begin()
