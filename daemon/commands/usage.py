@@ -122,7 +122,7 @@ class _Answer:
         try:
             return self._client.query(sql)
         except SessiondError as error:
-            if "does not exist" not in str(error):
+            if "no table 'usage_" not in str(error):
                 raise
             raise ConfigError(
                 "this database has no usage in it yet", "sessiond run, or sessiond scan, with the processor usage"

@@ -1,6 +1,7 @@
 """Usage: what was called and how it ended, tokens counted once per response, one summary per session."""
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -197,11 +198,13 @@ SECONDS = st.sampled_from([0, 60, 700]) | st.integers(0, 80_000)
 ENTRIES = (
     st.builds(answer, SECONDS, message=st.sampled_from(["m1", "m2", None]), output=st.integers(0, 50))
     | st.builds(
-        lambda second, use, name: answer(second, call(name, use, skill="a:b")),
+        lambda second, use, name, uuid: answer(second, call(name, use, skill="a:b")) | {"uuid": uuid},
         SECONDS,
         USES,
         st.sampled_from(["Bash", "Skill", "Task", "mcp__a__b"]),
+        st.sampled_from(["u1", "u2", None]),
     )
+    | st.builds(answer, SECONDS, model=st.sampled_from(["<synthetic>", None]), usage=st.sampled_from([None, {}]))
     | st.builds(result, SECONDS, USES, error=st.sampled_from([True, False, None]))
     | st.builds(said, SECONDS, st.sampled_from(["hello", "<command-name>/x</command-name>", [], "", None]))
     | st.builds(lambda entry: {name: entry[name] for name in ("type", "message")}, st.builds(result, SECONDS, USES))
@@ -219,6 +222,20 @@ def test_cut_anywhere_it_gives_the_same_rows(lines, cuts):
 def test_a_call_whose_line_was_written_twice_gives_the_same_rows_wherever_it_is_cut(cut):
     lines = [answer(0, call("Bash")), answer(0, call("Bash")), said(1, "x"), result(2, error=True)]
     check_fold(UsageProcessor(), [json.dumps(entry).encode() for entry in lines], [cut])
+
+
+FILES = sorted((DATA / "sessions").rglob("*.jsonl"))
+
+
+@pytest.mark.skipif(not FILES, reason=f"the recorded sessions are not part of the project: {DATA} is not there")
+@pytest.mark.parametrize("seed", range(3))
+def test_recorded_sessions_cut_anywhere_give_the_same_rows(seed):
+    chance = random.Random(seed)
+    for path in FILES:
+        lines = path.read_bytes().split(b"\n")[:-1]
+        check_fold(
+            UsageProcessor(), lines, [chance.randrange(len(lines) + 1) for _ in range(chance.choice([1, 5, 40]))]
+        )
 
 
 @pytest.fixture(scope="module")

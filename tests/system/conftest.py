@@ -5,6 +5,7 @@ Nothing here is a stand-in: real files, the real observer, the real database. Te
 
 import json
 import os
+import pty
 import select
 import shutil
 import signal
@@ -259,6 +260,28 @@ class Box:
             check=False,
         )
 
+    def on_a_terminal(self, *arguments, width=120):
+        """What a command writes to a terminal."""
+        master, slave = pty.openpty()
+        shown = bytearray()
+
+        def read():
+            try:
+                while data := os.read(master, 4096):
+                    shown.extend(data)
+            except OSError:  # the other side is closed
+                pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        command = [sys.executable, "-m", "daemon.cli", *map(str, arguments), "--db", str(self.db)]
+        environment = self.env() | {"COLUMNS": str(width)}
+        subprocess.run(command, env=environment, stdout=slave, stderr=slave, timeout=60, check=False)
+        os.close(slave)
+        reader.join(30)
+        os.close(master)
+        return bytes(shown)
+
     def scan(self, *arguments, root=None, db=None, **settings):
         settings = {"processors": '["usage"]'} | settings
         return self.sessiond("scan", root or self.root, "--db", db or self.db, *arguments, **settings)
@@ -277,14 +300,15 @@ class Box:
             return conn.execute(sql, list(values)).fetchall()
 
     def rows(self, db=None):
-        """All result rows of the usage processor by table, without when they were extracted, in some order."""
+        """All result rows of the usage processor by table, without when they were extracted, in some order.
+
+        With them, the rows of its kept views.
+        """
+        (spec,) = load(["usage"])[0]
+        asked = {table.name: f"SELECT * EXCLUDE (extracted_at) FROM {table.name}" for table in spec.tables}
+        asked |= {view.name: f"SELECT * FROM {view.name}" for view in spec.views if view.table}
         with open_database(db or self.db) as conn:
-            return {
-                table.name: sorted(
-                    map(repr, conn.execute(f"SELECT * EXCLUDE (extracted_at) FROM {table.name}").fetchall())
-                )
-                for table in load(["usage"])[0][0].tables
-            }
+            return {name: sorted(map(repr, conn.execute(sql).fetchall())) for name, sql in asked.items()}
 
     def close(self):
         for close in reversed(self._open):

@@ -74,7 +74,7 @@ def test_what_is_wrong_with_a_query_is_said_with_its_place(asked):
     assert "kind INSERT" in answer(asked, "query", "INSERT INTO usage_events DEFAULT VALUES", code=2)
 
 
-def test_what_a_session_says_does_not_act_on_a_terminal(asked, line):
+def test_what_a_session_says_does_not_act_asked.on_a_terminal(line):
     evil = "\x1b]0;owned\x07\x9b31m"
     asked.append("eve/e.jsonl", line(9, evil).replace(b'"Bash"', json.dumps(evil).encode()))
     if asked.running:
@@ -82,43 +82,21 @@ def test_what_a_session_says_does_not_act_on_a_terminal(asked, line):
     else:
         assert asked.scan().returncode == 0
     for options in ((), ("--format", "csv"), ("--json",), ("--format", "ndjson")):
-        shown = on_a_terminal(asked, "query", "SELECT tool_name FROM usage_events", *options)
+        shown = asked.on_a_terminal("query", "SELECT tool_name FROM usage_events", *options)
         assert b"]0;owned" in shown
         assert b"\x1b]" not in shown
         assert b"\x07" not in shown
         assert "\x9b31m".encode() not in shown
-    failed = on_a_terminal(asked, "query", "SELECT tool_name::INTEGER FROM usage_events WHERE username = 'eve'")
+    failed = asked.on_a_terminal("query", "SELECT tool_name::INTEGER FROM usage_events WHERE username = 'eve'")
     assert b"owned" in failed
     assert b"\x1b]" not in failed
 
 
-def on_a_terminal(box, *arguments):
-    """What a command writes to a terminal."""
-    master, slave = pty.openpty()
-    shown = bytearray()
-
-    def read():
-        try:
-            while data := os.read(master, 4096):
-                shown.extend(data)
-        except OSError:  # the other side is closed
-            pass
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    command = [sys.executable, "-m", "daemon.cli", *map(str, arguments), "--db", str(box.db)]
-    subprocess.run(command, env=box.env() | {"COLUMNS": "120"}, stdout=slave, stderr=slave, timeout=60, check=False)
-    os.close(slave)
-    reader.join(30)
-    os.close(master)
-    return bytes(shown)
-
-
 def test_the_table_and_the_status_are_drawn_on_a_terminal(asked):
-    assert "lag" in on_a_terminal(asked, "status").decode() or not asked.running
-    shown = on_a_terminal(asked, "query", "SELECT username FROM usage_events LIMIT 1").decode()
+    assert "lag" in asked.on_a_terminal("status").decode() or not asked.running
+    shown = asked.on_a_terminal("query", "SELECT username FROM usage_events LIMIT 1").decode()
     assert "│ ada      │" in shown
-    wide = on_a_terminal(asked, "query", "FROM usage_messages LIMIT 0").decode()
+    wide = asked.on_a_terminal("query", "FROM usage_messages LIMIT 0").decode()
     assert "Traceback" not in wide
 
 
@@ -276,7 +254,7 @@ def test_times_that_python_cannot_hold_are_told_as_text(asked):
     assert json.loads(answer(asked, "query", TIMES, "--json")) == [wanted]
     assert json.loads(answer(asked, "query", TIMES, "--format", "ndjson")) == wanted
     assert answer(asked, "query", TIMES).splitlines()[1].startswith('"infinity",')
-    assert b"infinity" in on_a_terminal(asked, "query", TIMES)
+    assert b"infinity" in asked.on_a_terminal("query", TIMES)
 
 
 def test_the_daemon_is_found_under_any_name_of_its_database(asked, line):
