@@ -107,7 +107,14 @@ def fold_slice(
         upto: entries with a larger number are left alone, see :func:`next_sequence`.
 
     """
-    folded = fold_logs(conn, tables, upto)
+    return fold_logs(conn, tables, upto) + fold_views(conn, tables, upto)
+
+
+def fold_views(
+    conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, ResultTable]], upto: int = ALL
+) -> int:
+    """The same, of the kept views only."""
+    folded = 0
     for table in (table for own in tables.values() for table in own.values() if table.kept):
         with transaction(conn):
             folded += table.fold_views(conn, upto)

@@ -17,14 +17,15 @@ from typing import TypeVar
 
 import duckdb
 
-from daemon.commit import Commit, apply, fold_slice
+from daemon.commit import Commit, apply
 from daemon.errors import StoreError, UnavailableError
 from daemon.events import Events
 from daemon.failures import forget, remember
+from daemon.folding import IDLE_SECONDS, Folding
 from daemon.persistence import Persistence, shown
-from daemon.positions import ALL, CARRY_BYTES, next_sequence
+from daemon.positions import CARRY_BYTES
 from daemon.queued import Done, FailureNote, Order, Queued
-from daemon.store import cannot_write, is_conflict, out_of_memory, transaction
+from daemon.store import transaction
 from daemon.tables import ResultTable
 
 MOST_BYTES = 128 << 20
@@ -41,10 +42,6 @@ BUSY_RUNS, BUSY_ROWS = 32, 600
 BUSY_SECONDS = 1.0  # so long after an urgent run
 LINGER_SECONDS = 0.1  # backlog waits so long for more of it
 
-FOLD_ENTRIES = 100_000
-FOLD_IDLE_SECONDS = 1.0
-FOLD_AGE_SECONDS = 60.0
-
 T = TypeVar("T")
 
 
@@ -60,21 +57,18 @@ class Writer:
         self._conn = conn
         self._tables = tables
         self._events = events
+        self._folding = Folding(conn, tables, events)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
         self.persistence = Persistence(events, self._closing)
         self._fold_until = 0.0  # set before it
-        self._wake = threading.Condition()  # guards the next four
+        self._wake = threading.Condition()  # guards the next three
         self._urgent: deque[Queued] = deque()
         self._backlog: deque[Queued] = deque()
         self._queued_bytes = 0
-        self._unfolded = 1  # the last process may have left something
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
-        self._folding: int | None = None  # up to which number, while a fold is under way
-        self._fold_failed = False
-        self._folded_at = time.monotonic()
         self.failure: BaseException | None = None
 
     def start(self) -> None:
@@ -142,8 +136,8 @@ class Writer:
 
     def log_has_grown(self) -> None:
         """A lane has added an entry to the log through its own connection: fold it sometime."""
+        self._folding.add(1)
         with self._wake:
-            self._unfolded += 1
             self._wake.notify_all()
 
     def close(self, timeout: float) -> bool:
@@ -167,11 +161,10 @@ class Writer:
                 queued = self._gather()
                 self.persistence.busy_since = time.monotonic()
                 self._write(queued)
-                self._maybe_fold(idle=not queued)
+                self._folding.step(idle=not queued)
                 self.persistence.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
-                    while time.monotonic() < self._fold_until and self._fold():
-                        pass  # what is left is folded at the next start
+                    self._folding.until(self._fold_until)
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
             with self._wake:
@@ -183,9 +176,9 @@ class Writer:
         """The next group: urgent runs first, backlog at least every other time; nothing if it is time to fold."""
         with self._wake:
             while not (self._urgent or self._backlog or self._closing.is_set()):
-                if self._folding is not None:
+                if self._folding.under_way:
                     return []
-                if not self._wake.wait(FOLD_IDLE_SECONDS if self._unfolded else None) and self._unfolded:
+                if not self._wake.wait(IDLE_SECONDS if self._folding.waiting else None) and self._folding.waiting:
                     return []
             now = time.monotonic()
             if self._urgent:
@@ -252,45 +245,12 @@ class Writer:
             for pair in group:  # one of them is to blame; the others must not suffer for it
                 self._commit([pair])
             return
-        with self._wake:
-            self._unfolded += sum(1 + len(commit.entry.cursor.carry or b"") // CARRY_BYTES for commit in commits)
         rows = sum(commit.size for commit in commits)
+        carries = sum(len(commit.entry.cursor.carry or b"") // CARRY_BYTES for commit in commits)
+        self._folding.add(len(commits) + carries, rows)
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
             done(None)
-
-    def _maybe_fold(self, *, idle: bool) -> None:
-        """One slice, if it is time for one: whoever comes meanwhile waits for a slice only, not for a fold."""
-        if not self._unfolded and self._folding is None:
-            self._folded_at = time.monotonic()
-            return
-        old = time.monotonic() - self._folded_at > FOLD_AGE_SECONDS
-        if self._folding is None and (idle or old or self._unfolded >= FOLD_ENTRIES):
-            self._folding = next_sequence()  # what comes meanwhile is for the next fold
-            with self._wake:
-                self._unfolded = 0
-        if self._folding is not None and not self._fold(self._folding):
-            self._folding = None
-            self._folded_at = time.monotonic()
-
-    def _fold(self, upto: int = ALL) -> bool:
-        """Fold a slice; returns whether more may be left to do now. Nothing depends on when a fold happens."""
-        started = time.monotonic()
-        try:
-            entries = fold_slice(self._conn, self._tables, upto)
-        except duckdb.Error as error:
-            if not (is_conflict(error) or cannot_write(error) or out_of_memory(error)):
-                raise
-            if not (is_conflict(error) or self._fold_failed):
-                self._fold_failed = True
-                self._events.fold_failed(shown(error))
-            with self._wake:
-                self._unfolded += 1
-            return False
-        self._fold_failed = False
-        if entries:
-            self._events.folded(entries, time.monotonic() - started)
-        return entries > 0
 
 
 def _take(queue: deque[Queued], runs: int, rows: int) -> list[Queued]:

@@ -7,7 +7,7 @@ from processors.turns import Block, Turn
 from processors.usage.events import EVENTS, Event, command_events, row_of, tool_event
 from processors.usage.messages import MESSAGES
 from processors.usage.place import place_of
-from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, key_of, micros, searches, tokens
+from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, key_of, micros, searches, short, tokens
 
 MAX_OPEN_CALLS = 10_000
 """Calls of one session that still wait for their result; beyond that the oldest is given up."""
@@ -122,16 +122,17 @@ class Fold:
 
     def _event(self, turn: Turn, event: Event) -> None:
         self.summary.see_event(event)
-        on_line = event.event_number - self._events_above
-        what = (self._username, turn.uuid, event.tool_use_id or event.command_name, event.occurred_at, on_line)
-        # Without an id of the line, nothing but its place tells an event from others.
-        event.id = key_of(repr(what if turn.uuid else (self._key, event.event_number)))
+        if turn.uuid:
+            what, number = event.tool_use_id or event.command_name, event.event_number - self._events_above
+            event.id = key_of(f"{self._username}\0{turn.uuid}\0{what}\0{event.occurred_at}\0{number}")
+        else:  # nothing but its place tells it from others
+            event.id = key_of(f"{self._key}\0{event.event_number}")
         self.events.append(event)
 
     def _response_key(self, message_id: str | None) -> int:
         if message_id is None:
-            return key_of(f"{self._key} {self.summary.usage_lines}")
-        return key_of(message_id)
+            return key_of(f"{self._key}\0{self.summary.usage_lines}")
+        return int.from_bytes(short(message_id), "big", signed=True)
 
     def _call(self, turn: Turn, event: Event) -> None:
         self._event(turn, event)

