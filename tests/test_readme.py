@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -12,7 +13,9 @@ from daemon.api.door import ASKS, READS
 from daemon.cli import app
 from daemon.config import Settings
 from daemon.events import Events
+from processors.registry import load
 from processors.testing import check_fold
+from processors.usage.reports import REPORTS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -91,6 +94,16 @@ def test_the_client_answers(tmp_path, monkeypatch):
     names: dict = {}
     exec(compile(block_after("a client that a test runs"), "README.md", "exec"), names)
     assert names["rows"].column_names == ["username", "calls"]
+
+
+def test_the_settings_are_taken():
+    found, errors = load(["usage"], tomllib.loads(block_after("settings that a test loads"))["options"])
+    assert ([spec.name for spec in found], errors) == (["usage"], [])
+
+
+def test_every_report_is_named():
+    section = README.split("## Reports")[1].split("\n## ")[0]
+    assert all(f"`{name}`" in section for name in REPORTS)
 
 
 def test_the_help_names_every_command():

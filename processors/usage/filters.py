@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from processors.usage.views import local_time
+from processors.usage.sums import local_time
 
 
 @dataclass(frozen=True, slots=True)

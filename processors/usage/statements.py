@@ -1,8 +1,9 @@
 """Reports as statements over the tables and views of usage."""
 
+from processors.usage.blocks import blocks
 from processors.usage.filters import Filters, quoted
 from processors.usage.reports import TOKENS
-from processors.usage.views import CALLS_SUMS, SUMS, blocks
+from processors.usage.sums import CALLS_SUMS, SUMS
 
 TOTAL = "is_total"
 """The column that is true in the last row, which holds the totals, where a report is exact."""

@@ -2,24 +2,12 @@
 
 from processors.contract import View
 from processors.usage import prices
+from processors.usage.blocks import blocks
 from processors.usage.events import EVENTS
 from processors.usage.messages import MESSAGES
 from processors.usage.options import UsageOptions
 from processors.usage.summary import SYNTHETIC
-
-SUMS = """count(*) AS responses, sum(input_tokens)::BIGINT AS input_tokens,
-    sum(output_tokens)::BIGINT AS output_tokens,
-    sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens, sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
-    sum(cost_usd) AS cost_usd, count(*) FILTER (cost_usd IS NULL) AS unpriced_responses"""
-"""What responses add up to. ``cost_usd`` is that of the responses whose price is known, NULL if there is none."""
-
-CALLS_SUMS = """count(*) AS calls, count(*) FILTER (is_error) AS errors, count(DISTINCT username) AS users,
-    count(DISTINCT hash(coalesce(session_id, session_file))) AS sessions"""
-
-
-def local_time(zone: str, moment: str = "occurred_at") -> str:
-    """A moment, which is in UTC, as the clocks of a time zone show it."""
-    return moment if zone == "UTC" else f"timezone('{zone}', timezone('UTC', {moment}))"
+from processors.usage.sums import CALLS_SUMS, SUMS, local_time
 
 
 def views(options: UsageOptions) -> tuple[View, ...]:
@@ -132,48 +120,3 @@ _CALLS = View(
     key="id",
 )
 """One row per event over all files: of the copies of a call in resumed sessions, one that has its result."""
-
-
-def blocks(tokens: str) -> str:
-    """A statement: the five-hour billing windows of each user over a relation with the columns of usage_tokens.
-
-    A window begins with the hour of its first response; a response more than five hours after that begins a new one.
-    (One that comes more than five hours after the last response does so too, by the same rule.) Hours are looked at
-    instead of responses, each with its end and without its beginning, since windows end with an hour. Time without a
-    response for over five hours cuts them into runs, within which windows are found one after the other.
-    """
-    return f"""
-        WITH hours AS (
-            SELECT username, date_trunc('hour', occurred_at - INTERVAL 1 MICROSECOND) AS hour,
-                min(occurred_at) AS first_at, max(occurred_at) AS last_at, {SUMS}
-            FROM {tokens} WHERE occurred_at IS NOT NULL GROUP BY ALL
-        ),
-        runs AS (
-            SELECT username, hour, first_at,
-                count(*) FILTER (gap > INTERVAL 5 HOUR) OVER (PARTITION BY username ORDER BY hour) AS run
-            FROM (
-                SELECT *, first_at - lag(last_at) OVER (PARTITION BY username ORDER BY hour) AS gap FROM hours
-            )
-        ),
-        starts AS (
-            SELECT username, unnest(list_reduce(
-                list([first_at] ORDER BY hour),
-                lambda found, next: CASE
-                    WHEN next[1] > date_trunc('hour', found[-1]) + INTERVAL 5 HOUR THEN list_append(found, next[1])
-                    ELSE found END
-            )) AS first_at
-            FROM runs GROUP BY username, run
-        ),
-        windows AS (
-            SELECT hours.*,
-                last_value(starts.first_at IGNORE NULLS) OVER (PARTITION BY username ORDER BY hour) AS start
-            FROM hours LEFT JOIN starts USING (username, first_at)
-        )
-        SELECT username, date_trunc('hour', start) AS started_at,
-            date_trunc('hour', start) + INTERVAL 5 HOUR AS ends_at,
-            min(first_at) AS first_at, max(last_at) AS last_at, sum(responses)::BIGINT AS responses,
-            sum(input_tokens)::BIGINT AS input_tokens, sum(output_tokens)::BIGINT AS output_tokens,
-            sum(cache_creation_tokens)::BIGINT AS cache_creation_tokens,
-            sum(cache_read_tokens)::BIGINT AS cache_read_tokens, sum(cost_usd) AS cost_usd,
-            sum(unpriced_responses)::BIGINT AS unpriced_responses
-        FROM windows GROUP BY username, start"""

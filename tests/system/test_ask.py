@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import pty
 import shutil
 import signal
 import stat
@@ -74,7 +73,7 @@ def test_what_is_wrong_with_a_query_is_said_with_its_place(asked):
     assert "kind INSERT" in answer(asked, "query", "INSERT INTO usage_events DEFAULT VALUES", code=2)
 
 
-def test_what_a_session_says_does_not_act_asked.on_a_terminal(line):
+def test_what_a_session_says_does_not_act_on_a_terminal(asked, line):
     evil = "\x1b]0;owned\x07\x9b31m"
     asked.append("eve/e.jsonl", line(9, evil).replace(b'"Bash"', json.dumps(evil).encode()))
     if asked.running:

@@ -40,11 +40,17 @@ def write(box):
 
 
 @pytest.fixture
-def made(box):
-    """The database of these sessions."""
+def scanned(box):
+    """A box with these sessions, and no daemon."""
     write(box)
     assert box.scan().returncode == 0
-    return connect(db=box.db)
+    return box
+
+
+@pytest.fixture
+def made(scanned):
+    """The database of these sessions."""
+    return connect(db=scanned.db)
 
 
 @pytest.fixture(params=["beside a daemon", "without one"])
@@ -86,10 +92,10 @@ def test_daily_counts_each_response_once_and_names_what_has_no_price(used):
     assert found["unpriced"] == [{"model": "gpt-99", "responses": 1}]
 
 
-def test_weeks_months_and_days_of_another_time_zone(used):
-    assert rows(used, "weekly") == [("2026-02-23", 1, 5.0), ("2026-03-02", 3, 15.0)]
-    assert rows(used, "monthly") == [("2026-03-01", 4, 20.0)]
-    assert rows(used, "daily", "--timezone", "Europe/Berlin")[0] == ("2026-03-02", 1, 5.0)
+def test_weeks_months_and_days_of_another_time_zone(scanned):
+    assert rows(scanned, "weekly") == [("2026-02-23", 1, 5.0), ("2026-03-02", 3, 15.0)]
+    assert rows(scanned, "monthly") == [("2026-03-01", 4, 20.0)]
+    assert rows(scanned, "daily", "--timezone", "Europe/Berlin")[0] == ("2026-03-02", 1, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +150,11 @@ def test_sessions_users_and_projects(used):
     assert told(used, "sessions", "--json", "--project", "tool")["totals"]["responses"] == 1
 
 
-def test_a_report_is_csv_where_there_is_no_terminal(used):
+def test_a_report_is_csv_where_there_is_no_terminal(scanned):
     for name in ("daily", "tools", "errors"):
-        header, *lines = csv.reader(told(used, name).splitlines())
+        header, *lines = csv.reader(told(scanned, name).splitlines())
         assert header == list(REPORTS[name].columns)
-        assert len(lines) == len(told(used, name, "--json")["rows"])
+        assert len(lines) == len(told(scanned, name, "--json")["rows"])
 
 
 def test_calls_and_windows(used):
@@ -165,8 +171,8 @@ def test_calls_and_windows(used):
 
 
 @pytest.mark.parametrize("width", ["60", "80", "200"])
-def test_a_table_fits_the_terminal_and_has_totals(used, width):
-    shown = used.on_a_terminal("usage", "models", width=width).decode()
+def test_a_table_fits_the_terminal_and_has_totals(scanned, width):
+    shown = scanned.on_a_terminal("usage", "models", width=width).decode()
     table = [line for line in shown.splitlines() if line and line[0] in "┏┃┡│├└"]
     assert max(map(len, (plain(line) for line in table))) <= int(width)
     assert "total" in shown
@@ -174,8 +180,8 @@ def test_a_table_fits_the_terminal_and_has_totals(used, width):
     assert "no price is known for: gpt-99 (1)" in shown
 
 
-def test_the_first_rows_are_shown_and_it_is_said_how_many_there_are(used):
-    assert "the first 1 of 4 rows" in used.on_a_terminal("usage", "projects", "--limit", "1").decode()
+def test_the_first_rows_are_shown_and_it_is_said_how_many_there_are(scanned):
+    assert "the first 1 of 4 rows" in scanned.on_a_terminal("usage", "projects", "--limit", "1").decode()
 
 
 def plain(line):
@@ -195,13 +201,13 @@ def test_what_a_session_says_does_not_act_on_a_terminal(used):
         assert "\x9b".encode() not in shown
 
 
-def test_charts_on_the_terminal_and_as_pictures(used):
-    shown = plain(used.on_a_terminal("usage", "--plot").decode())
+def test_charts_on_the_terminal_and_as_pictures(scanned):
+    shown = plain(scanned.on_a_terminal("usage", "--plot").decode())
     assert "2026-03-02" in shown  # a day without anything is a part of the series
     for name, begins in (("usage.svg", b"<?xml"), ("usage.png", b"\x89PNG")):
-        told(used, "weekly", "-o", used.folder / name)
-        assert (used.folder / name).read_bytes().startswith(begins)
-    told(used, "--user", "nobody", "-o", used.folder / "empty.svg")
+        told(scanned, "weekly", "-o", scanned.folder / name)
+        assert (scanned.folder / name).read_bytes().startswith(begins)
+    told(scanned, "--user", "nobody", "-o", scanned.folder / "empty.svg")
 
 
 @pytest.mark.parametrize(
@@ -228,10 +234,10 @@ def test_a_database_without_usage_says_so(box):
     assert "no usage in it yet" in told(box, code=2)
 
 
-def test_the_time_zone_and_prices_of_the_settings_count(used):
-    config = used.folder / "config.toml"
+def test_the_time_zone_and_prices_of_the_settings_count(scanned):
+    config = scanned.folder / "config.toml"
     config.write_text('[options.usage]\ntimezone = "Europe/Berlin"\n')
-    done = used.sessiond("usage", "--json", "--db", used.db, "--config", config)
+    done = scanned.sessiond("usage", "--json", "--db", scanned.db, "--config", config)
     assert json.loads(done.stdout)["rows"][0]["day"] == "2026-03-02"
 
 
