@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import asked, cold, growth, live, reports, state, walk
+from tests.bench import asked, cold, growth, live, reports, results, state, walk
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -29,6 +29,7 @@ ROWS = {
     "scan": walk.full_scan,
     "queries": asked.queries,
     "reports": reports.reports,
+    "results": results.results,
 }
 
 
