@@ -42,14 +42,14 @@ class KeptView:
                     # The numbers of commits begin anew with each process.
                     conn.execute(f'UPDATE "{self._due}" SET seq = 0 WHERE seq > 0')
                 else:
-                    self._create(conn, digest)
+                    self._create(conn, declared.name, digest)
                 conn.execute(self._view(declared.name))
         except duckdb.Error as error:
             reason = printable(str(error).partition("\n")[0])
             raise ContractError(f"view {declared.name}: {reason}", "check its SQL and the tables in it") from error
 
-    def _create(self, conn: duckdb.DuckDBPyConnection, digest: str) -> None:
-        conn.execute(f'DROP VIEW IF EXISTS "{self._kept.removesuffix("_kept")}"')
+    def _create(self, conn: duckdb.DuckDBPyConnection, name: str, digest: str) -> None:
+        conn.execute(f'DROP VIEW IF EXISTS "{name}"')  # which may show columns that will not be there
         conn.execute(f'CREATE OR REPLACE TABLE "{self._kept}" AS SELECT * FROM ({self._sql}) LIMIT 0')
         conn.execute(
             f'CREATE OR REPLACE TABLE "{self._due}" AS SELECT DISTINCT "{self.key}", 0::BIGINT AS seq'

@@ -309,7 +309,8 @@ def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _check_migrated(conn: duckdb.DuckDBPyConnection, path: Path) -> None:
-    if not _has_table(conn, "session_cursors"):
+    known = _has_table(conn, "sessiond_schema") and scalar(conn, "SELECT max(version) FROM sessiond_schema")
+    if not _has_table(conn, "session_cursors") or known != SCHEMA_VERSION:
         raise StoreError(f"{printable(path)} is not of this sessiond yet", "sessiond scan brings it along")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from daemon import compute_file_hash, migrate, open_database
 from daemon.errors import StoreError, StoreLockedError
-from daemon.store import SCHEMA_VERSION, transaction
+from daemon.store import SCHEMA_VERSION, read_database, transaction
 
 HOLDER = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
@@ -145,6 +145,17 @@ def test_a_database_of_a_newer_version_is_refused_and_not_a_byte_of_it_changes(d
         open_database(database)
     assert "\n" not in str(caught.value)
     assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == before
+
+
+def test_a_database_of_an_older_version_is_brought_along_by_whoever_writes(database):
+    open_database(database).close()
+    with duckdb.connect(str(database)) as conn:
+        conn.execute("UPDATE sessiond_schema SET version = ?", [SCHEMA_VERSION - 1])
+    with pytest.raises(StoreError, match="not of this sessiond yet"):
+        read_database(database, memory_limit="64MB", threads=1)
+    open_database(database).close()
+    with read_database(database, memory_limit="64MB", threads=1) as conn:
+        assert conn.execute("FROM sessiond_schema").fetchall() == [(SCHEMA_VERSION,)]
 
 
 def test_a_connection_to_a_newer_database_is_not_migrated():
