@@ -164,7 +164,10 @@ def _environment() -> dict[str, Any]:
     try:
         values = dict(EnvSettingsSource(Settings)())
     except ValueError as error:
-        raise ConfigError("environment SESSIOND_PROCESSORS is no list", 'for example ["usage"]') from error
+        raise ConfigError(
+            "environment SESSIOND_PROCESSORS or SESSIOND_OPTIONS is no JSON",
+            """for example ["usage"], and {"usage": {"timezone": "UTC"}}""",
+        ) from error
     if "root" not in values and (folder := os.environ.get("SESSION_DATA_DIR")):
         values["root"] = folder
     return values
