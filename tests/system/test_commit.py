@@ -103,7 +103,7 @@ def test_a_failure_that_is_healed_at_once_is_forgotten_for_good(box, line, until
 
 
 def _cut(content):
-    return content[: len(content) // 2]
+    return content[: len(content) // 5]
 
 
 def _head(content):
@@ -147,7 +147,7 @@ def test_a_stop_leaves_to_the_next_start_what_there_is_no_time_to_fold(box, line
         slices.append(upto)
         return 1  # there is always more
 
-    monkeypatch.setattr("daemon.writer.fold_slice", one_entry)
+    monkeypatch.setattr("daemon.folding.fold_slice", one_entry)
     monkeypatch.setattr("daemon.engine.WRITE_SECONDS", 0.5)
     box.append("alice/a.jsonl", line(1))
     live.wait("processed", session_file="alice/a.jsonl")
