@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import typing
+from collections.abc import Mapping
 
 import pytest
 
@@ -15,6 +16,7 @@ from daemon.journal import listener
 from daemon.meter import Meter
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
+SPECIMENS[Mapping[str, tuple[int, int]]] = {"odd_lines": (1, 100)}
 NAMES = [
     name
     for name, method in vars(Events).items()
