@@ -13,6 +13,9 @@ from rich.table import Table
 from daemon.errors import ConfigError, StoreError, printable
 
 SUFFIXES = (".svg", ".png")
+MOST = 2_000
+"""Days, weeks or months; a transcript may say that something happened in the year 1."""
+
 _TOKENS = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens")
 
 
@@ -33,6 +36,7 @@ def draw(rows: Sequence[Mapping[str, Any]], key: str, file: Path | None, *, titl
         title: what it shows.
 
     Raises:
+        ConfigError: it is too long.
         StoreError: the file cannot be written.
 
     """
@@ -52,6 +56,11 @@ def _without_gaps(days: Sequence[date], key: str) -> list[date]:
         return []
     made = [days[0]]
     while made[-1] < days[-1]:
+        if len(made) == MOST:
+            raise ConfigError(
+                f"from {days[0]} to {days[-1]} it is too long to be drawn",
+                "give --since and --until, or draw monthly",
+            )
         last = made[-1]
         if key == "month":
             made.append((last.replace(day=1) + timedelta(32)).replace(day=1))

@@ -25,7 +25,7 @@ _HEADS = {
 }
 
 
-_FORMATS: Mapping[Kind, str] = {"count": "{:,}", "usd": "${:,.2f}", "share": "{:.1%}", "day": "{:%Y-%m-%d}"}
+_FORMATS: Mapping[Kind, str] = {"count": "{:,}", "usd": "${:,.2f}", "share": "{:.1%}", "day": "{}"}
 
 
 def show(

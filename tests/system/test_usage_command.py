@@ -210,6 +210,18 @@ def test_charts_on_the_terminal_and_as_pictures(scanned):
     told(scanned, "--user", "nobody", "-o", scanned.folder / "empty.svg")
 
 
+def test_times_that_cannot_be_spoil_no_report(box):
+    stamps = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "garbage", "2026-01-01T00:00:00+14:00")
+    box.append("eve/e.jsonl", *(response(number, at=stamp) for number, stamp in enumerate(stamps)))
+    assert box.scan().returncode == 0
+    client = connect(db=box.db)
+    for name in REPORTS:
+        for zone in ("UTC", "Pacific/Apia"):
+            client.query(statement(name, Filters(timezone=zone)))
+    assert "too long to be drawn" in told(box, "--plot", code=2)
+    assert "2025-12-31" in told(box, "--plot", "--since", "2025-01-01", "--until", "2026-12-31")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
