@@ -165,6 +165,13 @@ def test_commands_skills_subagents_and_mcp_calls_are_told_apart():
     assert (one["tool_calls"], one["distinct_tools"], one["distinct_skills"]) == (5, 4, 2)
 
 
+def test_slash_commands_are_not_counted_as_zero_though_what_is_written_is_no_slash_command():
+    typed = "<command-message>is running</command-message>\n<command-name>/review</command-name>\n"
+    found = rows([said(0, typed), said(1, [{"type": "text", "text": typed}]), said(2, "/review is plain text")])
+    assert [event["command_name"] for event in found["usage_events"]] == ["review", "review"]
+    assert found["usage_session_summary"][0]["slash_commands"] == 2
+
+
 def test_only_what_a_person_wrote_is_a_user_message():
     one = summary(
         said(0, "a question"),
