@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -262,16 +263,19 @@ def test_options_for_nobody_are_told(box):
 
 def test_a_change_of_the_format_is_told_in_the_log(box, line):
     daemon = box.daemon(debounce_ms=0)
+    written = Counter()
+
+    def append(number, lines):
+        key = f"ada/{number % 12}.jsonl"
+        box.append(key, *lines)
+        written[key] += len(lines)
+        daemon.wait_lines(key, written[key])
+
     for number in range(40):
-        box.append(f"ada/{number % 12}.jsonl", *(line(number * 50 + place) for place in range(50)))
-        daemon.wait_lines(f"ada/{number % 12}.jsonl", 50 * (number // 12 + 1))
+        append(number, [line(number * 50 + place) for place in range(50)])
     assert not daemon.of("ratio_jumped")
     for number in range(40):
-        new = [json.dumps({"type": "assistant_v2", "n": number}).encode() + b"\n"] * 50
-        box.append(f"ada/{number % 12}.jsonl", *new)
-        if daemon.of("ratio_jumped"):
-            break
-        daemon.wait("committed", len(daemon.of("committed")) + 1)
+        append(number, [json.dumps({"type": "assistant_v2", "n": number}).encode() + b"\n"] * 50)
     told = daemon.of("ratio_jumped")[0]
     assert (told["processor"], told["ratio"], told["was"]) == ("usage", "unknown_lines", 0.0)
     assert told["now"] > 0.05
