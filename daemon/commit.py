@@ -1,6 +1,5 @@
 """What a run leaves in the database, and how a group of runs is written: in one transaction."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,8 +7,9 @@ import duckdb
 
 from daemon.failures import forget
 from daemon.positions import ALL, FOLD_SLICE, Entry, append, fold, forget_position, next_sequence
+from daemon.shapes import Part
 from daemon.store import transaction
-from daemon.tables import ResultTable, Row, Updates
+from daemon.tables import ResultTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Commit:
     entry: Entry
     replaces: tuple[str, ...] = ()
     moved_from: tuple[str, ...] = ()
-    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    updates: Mapping[str, Updates] = field(default_factory=dict)
+    rows: Mapping[str, Part] = field(default_factory=dict)
+    updates: Mapping[str, Sequence[Part]] = field(default_factory=dict)
     heals: bool = False
     lines: int = 0
     malformed: int = 0
@@ -85,9 +85,9 @@ def _apply_one(
     for name, table in tables.items():
         if replaced or moved:
             table.delete(conn, [*replaced, *moved], seq)
-        table.update(conn, [commit.updates[name] for commit in commits if name in commit.updates], seq)
-        if rows := list(itertools.chain.from_iterable(commit.rows.get(name, ()) for commit in commits)):
-            table.append(conn, rows, seq)
+        table.update(conn, [news for commit in commits for news in commit.updates.get(name, ())], seq)
+        if parts := [commit.rows[name] for commit in commits if name in commit.rows]:
+            table.append(conn, parts, seq)
     for key in moved:
         forget_position(conn, processor, key)
     if healed or moved:

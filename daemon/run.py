@@ -22,8 +22,9 @@ from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.look import Look
 from daemon.positions import ADOPTED, Entry, append, forget_position
+from daemon.shapes import Part
 from daemon.store import scalar, transaction
-from daemon.tables import ResultTable, Row, Updates
+from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
@@ -103,8 +104,8 @@ def run_incremental(
     key, before = job.key, None if look.start == 0 else job.before
     replaced = look.start == 0 and (job.before is not None or job.recorded is not None)
     result, carry, malformed = ProcessorResult(), before.carry if before else None, 0
-    rows: dict[str, list[Row]] = {}
-    updates: dict[str, Updates] = {}
+    rows: dict[str, Part] = {}
+    updates: dict[str, list[Part]] = {}
     lines, began = 0, time.monotonic()
     if look.data or look.skipped:
         with _processor_errors():

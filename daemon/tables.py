@@ -7,10 +7,9 @@ A table of the kind ``append`` is one table. A table ``t`` of the kind ``one_per
 ``t_settled``, a log ``t_log`` to which each commit appends, and a view ``t`` that shows the latest of both.
 """
 
-import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 import duckdb
@@ -20,13 +19,10 @@ from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
 from daemon.kept import KeptView
 from daemon.positions import ALL
+from daemon.shapes import Part, news_of, part_of, shared_of, values_of
 from daemon.store import OWN_TABLES, scalar
 from daemon.views import make_views
 from processors.contract import ENGINE_COLUMNS, Rows, Table, View
-
-Row = tuple[object, ...]
-Updates = list[tuple[tuple[str, ...], list[Row]]]
-"""Names of columns, and rows of just these; in the order in which they apply."""
 
 _NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -131,87 +127,46 @@ class ResultTable:
             UNION ALL
             SELECT {columns} FROM "{self.name}_settled" ANTI JOIN latest USING (session_file)"""
 
-    def rows(self, rows: Rows, key: str, username: str, version: int, at: datetime) -> list[Row]:
-        """Rows of one session as tuples, with the engine's columns at the end.
+    def rows(self, rows: Rows, key: str, username: str, version: int, at: datetime) -> Part:
+        """Rows of one session.
 
         Raises:
             ContractError: their shape is none that is allowed; names the column.
 
         """
-        engine = (key, username, version, at)
-        tuples = self._tuples(rows, tuple(self.declared.columns))
-        if self.declared.kind == "one_per_session":
-            tuples = tuples[-1:]
-        return [row + engine for row in tuples]
+        shared = dict(zip(ENGINE_COLUMNS, (key, username, version, at), strict=True))
+        return part_of(rows, self.declared, shared, last=self.declared.kind == "one_per_session")
 
-    def updates(self, rows: Rows, key: str) -> Updates:
-        """News about rows of one session: the key columns, those to change, and ``session_file``.
+    def updates(self, rows: Rows, key: str) -> list[Part]:
+        """News about rows of one session: the key columns and those to change.
 
         Raises:
             ContractError: the table has no key, or the rows lack it.
 
         """
-        if not rows:
-            return []
-        made: Updates = []
-        # Rows as dicts may name other columns each.
-        groups: Any = [(tuple(rows), rows)] if isinstance(rows, Mapping) else groupby(rows, self._named)
-        for columns, group in groups:
-            if not self.declared.key or not set(self.declared.key) <= set(columns):
-                raise ContractError(f"table {self.name}: updates need the columns of its key", "declare Table(key=…)")
-            same = group if isinstance(group, Mapping) else list(group)
-            made.append(((*columns, "session_file"), [(*row, key) for row in self._tuples(same, columns)]))
-        return made
+        return news_of(rows, self.declared, {"session_file": key})
 
-    def _named(self, row: Any) -> tuple[str, ...]:
-        return tuple(row) if isinstance(row, Mapping) else tuple(self.declared.columns)
-
-    def _tuples(self, rows: Rows, columns: tuple[str, ...]) -> Sequence[Row]:
-        if isinstance(rows, Mapping):
-            self._check_names(rows)
-            if len({len(values) for values in rows.values()}) > 1:
-                raise ContractError(f"table {self.name}: its columns have different lengths")
-            length = len(next(iter(rows.values()), ()))
-            nothing = (None,) * length
-            return list(zip(*(rows.get(name, nothing) for name in columns), strict=True)) if length else []
-        if not isinstance(rows, Sequence):
-            raise ContractError(f"table {self.name}: rows have to be dicts, tuples, or a dict of columns")
-        kinds = set(map(type, rows))
-        if kinds <= {tuple}:
-            if rows and set(map(len, rows)) != {len(columns)}:
-                raise ContractError(f"table {self.name}: a row has not as many values as there are columns")
-            return rows  # type: ignore[return-value]  # all of them are tuples
-        if not all(issubclass(kind, Mapping) for kind in kinds):
-            raise ContractError(f"table {self.name}: rows have to be dicts, tuples, or a dict of columns")
-        mappings: Sequence[Mapping[str, object]] = rows  # type: ignore[assignment]  # as was just checked
-        for row in mappings:
-            self._check_names(row)
-        return [tuple(row.get(name) for name in columns) for row in mappings]
-
-    def _check_names(self, names: Mapping[str, object]) -> None:
-        for name in names:
-            if name not in self.declared.columns:
-                raise ContractError(f"table {self.name}: column {printable(name)} is not declared")
-
-    def _arrow(self, columns: Sequence[str], rows: Sequence[Row]) -> pa.Table:
-        """Rows as Arrow.
+    def _arrow(self, parts: Sequence[Part]) -> pa.Table:
+        """Rows of parts that have the same columns, as Arrow.
 
         Raises:
             ContractError: a value does not fit its column, which is named.
 
         """
-        arrays: list[pa.Array] = []
-        for name, values in zip(columns, zip(*rows, strict=True), strict=True):
-            kind = self._fields[name].type
-            if pa.types.is_integer(kind) and float in set(map(type, values)):  # Arrow would cut it off
-                raise self._misfit(name)
-            text = name in self._texts
-            given = [None if value is None else str(value) for value in values] if text else values
-            try:
-                arrays.append(pa.array(given, pa.string() if text else kind))
-            except _NOT_CONVERTED as error:
-                raise self._misfit(name) from error
-        return pa.table(arrays, list(columns))
+        given = {name: self._array(name, values_of(parts, name)) for name in parts[0].columns}
+        shared = {name: shared_of(parts, name, self._fields[name].type) for name in parts[0].shared}
+        return pa.table(given | shared)
+
+    def _array(self, name: str, values: Sequence[Any]) -> pa.Array:
+        kind = self._fields[name].type
+        if pa.types.is_integer(kind) and float in set(map(type, values)):  # Arrow would cut it off
+            raise self._misfit(name)
+        try:
+            if name in self._texts:
+                return pa.array([None if value is None else str(value) for value in values], pa.string())
+            return pa.array(values, kind)
+        except _NOT_CONVERTED as error:
+            raise self._misfit(name) from error
 
     def _misfit(self, column: str) -> ContractError:
         # Without the value, which may come from a transcript; Arrow's message would quote it.
@@ -225,14 +180,14 @@ class ResultTable:
         for name in names:
             conn.execute(f'DELETE FROM "{name}" WHERE session_file IN (SELECT unnest(?))', [list(keys)])
 
-    def append(self, conn: duckdb.DuckDBPyConnection, rows: Sequence[Row], seq: int) -> None:
+    def append(self, conn: duckdb.DuckDBPyConnection, parts: Sequence[Part], seq: int) -> None:
         """Append rows, inside the caller's transaction; ``seq`` orders them among those of other commits.
 
         Raises:
             ContractError: a value does not fit its column.
 
         """
-        table = self._arrow(tuple(self._types), rows)
+        table = self._arrow(parts)
         if self.declared.kind == "one_per_session":
             table = table.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), table.num_rows))
         self._check_texts(conn, table)
@@ -248,18 +203,17 @@ class ResultTable:
                 if scalar(conn, f'SELECT count(*) FROM "{relation}" WHERE {wrong}'):
                     raise self._misfit(name)
 
-    def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Updates], seq: int) -> None:
+    def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Part], seq: int) -> None:
         """Change rows that are there, inside the caller's transaction; ``seq``: its number.
 
         Raises:
             ContractError: a value does not fit its column.
 
         """
-        for columns, groups in groupby(chain.from_iterable(news), operator.itemgetter(0)):
-            rows = list(chain.from_iterable(rows for _, rows in groups))
-            changed = [name for name in columns if name not in {*self.declared.key, "session_file"}]
+        for columns, group in groupby(news, lambda part: tuple(part.columns)):
+            changed = [name for name in columns if name not in self.declared.key]
             if changed:
-                table = self._arrow(columns, rows)
+                table = self._arrow(list(group))
                 self._update(conn, table, changed)
                 for view in self.kept:
                     view.changed(conn, table.column(view.key), seq)

@@ -24,7 +24,7 @@ ANEW = f"SELECT * FROM ({SQL}) WHERE k IS NOT NULL ORDER BY ALL"
 
 def add(conn, table, rows, key="alice/s.jsonl", seq=1):
     with transaction(conn):
-        table.append(conn, table.rows(rows, key, "alice", 1, AT), seq)
+        table.append(conn, [table.rows(rows, key, "alice", 1, AT)], seq)
 
 
 def due(conn):
@@ -59,7 +59,7 @@ def test_it_shows_what_working_it_out_anew_would_show_whatever_was_done_and_fold
             with transaction(conn):
                 if what == "update":
                     news = table.updates([{"k": step[2], "at": AT, "n": step[3]}], f"alice/{step[1]}.jsonl")
-                    table.update(conn, [news], seq)
+                    table.update(conn, news, seq)
                 elif what == "delete":
                     table.delete(conn, [key], seq)
                 elif what == "fold":
@@ -106,7 +106,7 @@ def test_what_is_rolled_back_is_not_due(conn):
 
     def spoilt():
         with transaction(conn):
-            table.append(conn, table.rows([(1, 1, AT)], "alice/s.jsonl", "alice", 1, AT), 1)
+            table.append(conn, [table.rows([(1, 1, AT)], "alice/s.jsonl", "alice", 1, AT)], 1)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

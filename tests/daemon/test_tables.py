@@ -22,7 +22,7 @@ def add(conn, table, rows, key="alice/s.jsonl", seq=1, version=1):
     with transaction(conn):
         made = table.rows(rows, key, key.partition("/")[0], version, AT)
         if made:
-            table.append(conn, made, seq)
+            table.append(conn, [made], seq)
 
 
 def shown(conn, table, columns="n"):
@@ -108,7 +108,7 @@ def test_updates_change_the_rows_of_their_session_and_key(conn):
         add(conn, table, [(1, AT, "a"), (2, AT, "b"), (None, AT, "c")], key)
     news = table.updates([{"n": 2, "text": "new"}, {"n": None, "text": "none"}], "alice/s.jsonl")
     with transaction(conn):
-        table.update(conn, [news], 1)
+        table.update(conn, news, 1)
     assert shown(conn, table, "n, text") == [
         ("alice/s.jsonl", 1, "a"),
         ("alice/s.jsonl", 2, "new"),
@@ -260,9 +260,9 @@ def test_text_that_is_more_than_text_to_the_database_is_checked_and_its_column_n
         add(conn, table, [(3, fits), (4, wrong)])
     assert wrong not in str(raised.value).partition(kind)[0]
     with pytest.raises(ContractError, match="column odd"), transaction(conn):
-        table.update(conn, [table.updates([{"n": 1, "odd": wrong}], "alice/s.jsonl")], 1)
+        table.update(conn, table.updates([{"n": 1, "odd": wrong}], "alice/s.jsonl"), 1)
     with transaction(conn):
-        table.update(conn, [table.updates([{"n": 2, "odd": fits}], "alice/s.jsonl")], 1)
+        table.update(conn, table.updates([{"n": 2, "odd": fits}], "alice/s.jsonl"), 1)
     assert conn.execute("SELECT n, odd::VARCHAR FROM odd ORDER BY ALL").fetchall() == [(1, fits), (2, fits)]
 
 

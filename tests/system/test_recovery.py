@@ -133,10 +133,10 @@ def test_updates_may_name_other_columns_each(tmp_path):
         table = ResultTable(conn, declared)
         at = conn.execute("SELECT now()::TIMESTAMP").fetchall()[0][0]
         with transaction(conn):
-            table.append(conn, table.rows([(1, 0, "start"), (2, 0, "start")], KEY, "alice", 1, at), 1)
+            table.append(conn, [table.rows([(1, 0, "start"), (2, 0, "start")], KEY, "alice", 1, at)], 1)
         news = [{"k": 1, "a": 5}, {"k": 1, "b": "x"}, {"k": 2, "b": "x"}, {"k": 2, "a": 7, "b": "y"}]
         with transaction(conn):
-            table.update(conn, [table.updates(news, KEY)], 1)
+            table.update(conn, table.updates(news, KEY), 1)
         assert conn.execute("SELECT k, a, b FROM t ORDER BY k").fetchall() == [(1, 5, "x"), (2, 7, "y")]
 
 
