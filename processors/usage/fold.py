@@ -102,8 +102,8 @@ class Fold:
             self.messages.append(
                 (
                     self._place.session_id or turn.session_id,
-                    message.id,
-                    turn.request_id,
+                    message.id or None,  # an empty one would make one response of strangers' lines
+                    turn.request_id or None,
                     message.model,
                     bool(turn.is_sidechain),
                     bool(turn.is_api_error_message),
@@ -116,7 +116,7 @@ class Fold:
                     turn.cwd,
                     turn.git_branch,
                     self._place.agent_id,
-                    self._response_key(message.id),
+                    self._response_key(message.id or None),
                 )
             )
 

@@ -185,7 +185,7 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         spent = None if message.model == SYNTHETIC else counts
         self.assistant_lines += message.model != SYNTHETIC
         self.usage_lines += spent is not None
-        if message.id is None:
+        if not message.id:
             if spent is not None:
                 self.counted_responses += 1
                 self._add(spent, (0, 0, 0, 0))

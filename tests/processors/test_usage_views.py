@@ -88,7 +88,20 @@ def test_copies_in_sidechains_only_are_one_response(counted):
 
 
 def test_lines_without_a_message_id_are_never_merged(counted):
-    assert len(counted({"ada/a.jsonl": [copy(None, "r"), copy(None, "r"), copy(None, None)]})) == 3
+    lines = [
+        copy(None, "r"),
+        copy(None, "r"),
+        copy(None, None),
+        copy("", "r"),
+        copy("", ""),
+        copy("", "", sidechain=True),
+    ]
+    found = counted({"ada/a.jsonl": lines, "bob/b.jsonl": [copy("", "r")]})
+    assert [row[0] for row in found] == [None] * 7
+
+
+def test_an_empty_request_id_is_none(counted):
+    assert counted({"ada/a.jsonl": [copy("m", ""), copy("m", None)]}) == [("m", None, 5, "ada/a.jsonl")]
 
 
 def test_of_equal_copies_the_one_with_a_speed_counts_then_the_earliest(counted):
