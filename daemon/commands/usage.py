@@ -63,6 +63,8 @@ def usage(
     settings, sources = load({"db": db, "socket": socket}, config)
     zone = _zone(timezone or str(settings.options.get("usage", {}).get("timezone", "UTC")))
     filters = Filters(_day(since, zone), _day(until, zone), user, project, model, zone)
+    if filters.since and filters.until and filters.since > filters.until:
+        raise ConfigError(f"{filters.since} is after {filters.until}", "see --since and --until")
     answer = _Answer(found(settings, sources), report, filters)
     if form == "csv":
         show_table(answer.table, "csv")

@@ -32,7 +32,7 @@ class Filters:
         if days and self.since is not None:
             conditions.append(f"occurred_at >= TIMESTAMP '{self._midnight(self.since)}'")
         if days and self.until is not None:
-            conditions.append(f"occurred_at < TIMESTAMP '{self._midnight(self.until + timedelta(1))}'")
+            conditions.append(f"occurred_at < TIMESTAMP '{self._midnight(self.until, days=1)}'")
         if self.user is not None:
             conditions.append(f"username = {quoted(self.user)}")
         if self.project is not None:
@@ -49,16 +49,20 @@ class Filters:
         if self.since is not None:
             conditions.append(f"{end} >= TIMESTAMP '{self._midnight(self.since)}'")
         if self.until is not None:
-            conditions.append(f"{start} < TIMESTAMP '{self._midnight(self.until + timedelta(1))}'")
+            conditions.append(f"{start} < TIMESTAMP '{self._midnight(self.until, days=1)}'")
         return " AND ".join(conditions)
 
     def local(self, column: str) -> str:
         """A moment as the clocks there show it."""
         return local_time(self.timezone, column)
 
-    def _midnight(self, day: date) -> datetime:
-        there = datetime.combine(day, time(), ZoneInfo(self.timezone))
-        return there.astimezone(UTC).replace(tzinfo=None)
+    def _midnight(self, day: date, days: int = 0) -> str:
+        """When a day begins, or the one so many ``days`` later, in UTC."""
+        try:
+            there = datetime.combine(day + timedelta(days), time(), ZoneInfo(self.timezone))
+            return str(there.astimezone(UTC).replace(tzinfo=None))
+        except OverflowError:  # the first or the last day that there is
+            return "-infinity" if day.year == 1 else "infinity"
 
 
 def quoted(value: str) -> str:

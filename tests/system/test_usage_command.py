@@ -115,6 +115,9 @@ def test_weeks_months_and_days_of_another_time_zone(scanned):
         ({"until": date(2026, 3, 1), "timezone": "Europe/Berlin"}, 0),
         ({"until": date(2026, 3, 1), "timezone": "America/New_York"}, 1),
         ({"user": "ada' OR true --"}, 0),
+        ({"since": date.min, "until": date.max}, 4),
+        ({"since": date.min, "until": date.max, "timezone": "Asia/Tokyo"}, 4),
+        ({"since": date.min, "until": date.max, "timezone": "America/New_York"}, 4),
     ],
 )
 def test_filters_leave_the_same_responses_in_every_report(made, filters, responses):
@@ -229,6 +232,7 @@ def test_times_that_cannot_be_spoil_no_report(box):
         (["nosuch"], "there is no report nosuch"),
         (["--since", "yesterday"], "yesterday is no day"),
         (["--since", "99999999999d"], "is no day"),
+        (["--since", "2026-02-01", "--until", "2026-01-31"], "2026-02-01 is after 2026-01-31"),
         (["--timezone", "Middle/Earth"], "is no time zone"),
         (["tools", "--plot"], "tools is no series over time"),
         (["-o", "x.gif"], "x.gif is no picture"),
