@@ -110,15 +110,24 @@ def run(
     more = {"processors": processor or None, "socket": socket, "listen": listen, "log_level": log_level}
     flags = {"root": root or root_option, "db": db, **more}
     settings = settings_of(root, root_option, db, config, **more)
-    events = Events(listener(settings.log_level, as_json=json_output))
+    log = listener(settings.log_level, as_json=json_output)
+    events = Events(log)
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
-    service = Service(settings, _chosen(settings, events)[0], events, reload=lambda: load(flags, config)[0])
+    service = Service(
+        settings,
+        _chosen(settings, events)[0],
+        events,
+        reload=lambda: load(flags, config)[0],
+        every_second=log.tick,
+    )
     service.handle_signals()
     # Python's own way to tell of a thread that died would print what the error says, which may quote a transcript.
     threading.excepthook = lambda died: events.part_failed(
         died.thread.name if died.thread else "thread", describe(died.exc_value) if died.exc_value else "unknown"
     )
-    leave(service.run(), clean=service.clean)
+    code = service.run()
+    log.flush()
+    leave(code, clean=service.clean)
 
 
 @app.command()

@@ -76,6 +76,7 @@ class Service:
         processors: what to run.
         events: where it tells what happens.
         reload: gives the new settings on SIGHUP; raises if they are wrong.
+        every_second: called by the main loop.
 
     Raises (on creation):
         StoreError: the database cannot be opened.
@@ -89,10 +90,12 @@ class Service:
         events: Events,
         *,
         reload: Callable[[], Settings] | None = None,
+        every_second: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._events = events
         self._reload = reload
+        self._every_second = every_second
         self._began = time.monotonic()
         self._meter = Meter()
         events.listen(self._meter)
@@ -201,6 +204,7 @@ class Service:
             self.survey.request_rebuild()
 
     def _tick(self) -> None:
+        self._every_second()
         self.engine.tick()
         self._server.tick()
         self._queries.tick()

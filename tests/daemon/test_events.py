@@ -1,18 +1,24 @@
 """What happens is told once to everyone who listens: meter, JSON lines, a terminal, the journal."""
 
+import fcntl
 import inspect
 import io
 import json
 import os
+import shutil
 import socket
+import subprocess
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from daemon import journal
 from daemon.events import Events
 from daemon.journal import listener
+from daemon.journald import Journald, message_id
 from daemon.meter import Meter
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
@@ -129,14 +135,15 @@ def received(monkeypatch, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, (tmp_path / "log").open("w") as stream:
         server.bind("journal")
         server.settimeout(10)
-        monkeypatch.setattr(journal, "JOURNAL_SOCKET", "journal")
+        journald = Journald(Path("journal"))
+        monkeypatch.setattr(journal, "Journald", lambda: journald)
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
         told = listener("info", stream=stream)
         try:
             yield Events(told), server
         finally:
-            told._socket.close()
+            journald.close()
         stream.flush()
         assert (tmp_path / "log").read_text() == ""
 
@@ -152,7 +159,9 @@ def test_under_systemd_events_go_to_the_journal_with_a_field_for_each_value(rece
         "SESSION_FILE": "a/s.jsonl",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "sessiond",
-        "SESSIOND_ERROR": "broken",
+        "ERROR": "broken",
+        "SESSIOND_USER": "a",
+        "MESSAGE_ID": message_id("run_failed"),
         "SESSIOND_ATTEMPT": "2",
     }
     assert entry.items() >= wanted.items()
@@ -164,6 +173,60 @@ def test_a_name_cannot_add_a_field_to_the_journal(received):
     events.refused("a/\nPRIORITY=0\n.jsonl", "link")
     fields = [line.split("=", 1)[0] for line in server.recv(1 << 16).decode().splitlines()]
     assert len(fields) == len(set(fields))
+
+
+def test_a_field_that_is_too_large_for_a_datagram_goes_through_a_sealed_file(received):
+    events, server = received
+    error = "long " * 1_000_000
+    events.fold_failed(error)
+    _, descriptors, _, _ = socket.recv_fds(server, 1 << 16, 1)
+    with os.fdopen(descriptors[0], "rb") as file:
+        seals = fcntl.fcntl(file.fileno(), fcntl.F_GET_SEALS)
+        file.seek(0)
+        entry = dict(line.split("=", 1) for line in file.read().decode().splitlines())
+        assert entry["ERROR"] == error
+        assert len(entry["MESSAGE"]) < 3000
+    assert seals & fcntl.F_SEAL_WRITE
+    assert seals & fcntl.F_SEAL_SHRINK
+
+
+def test_entries_that_the_journal_has_no_room_for_are_counted(received):
+    events, server = received
+    sent = 1000  # 10 MB: more than any socket's queue holds
+    for number in range(sent):
+        events.lane_paused(f"p{number}", "x" * 10_000)
+    server.setblocking(False)
+    taken = 0
+    with suppress(BlockingIOError):
+        while server.recv(1 << 16):
+            taken += 1
+    events.stopped(clean=True)
+    entry = dict(line.split("=", 1) for line in server.recv(1 << 16).decode().splitlines())
+    assert int(entry["SESSIOND_LOST"]) == sent - taken
+
+
+def test_a_kind_of_event_has_the_same_message_id_for_ever():
+    assert message_id("quarantined") == "99441f12fcbc587997ad9ed2d7d54ee5"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_is_in_the_catalogue_and_in_the_readme(name):
+    top = Path(__file__).parents[2]
+    assert f"| `{name}` | `{message_id(name)}` |\n" in (top / "README.md").read_text()
+    catalogue = (top / "systemd" / "sessiond.catalog").read_text()
+    assert f"\n-- {message_id(name)}\nSubject: sessiond: {name}\nDefined-By: sessiond\n\n" in catalogue
+
+
+@pytest.mark.skipif(shutil.which("journalctl") is None, reason="needs journalctl")
+def test_journalctl_takes_the_catalogue(tmp_path):
+    (folder := tmp_path / "usr/lib/systemd/catalog").mkdir(parents=True)
+    (tmp_path / "var/lib/systemd/catalog").mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[2] / "systemd" / "sessiond.catalog", folder)
+    options = ["journalctl", f"--root={tmp_path}"]
+    made = subprocess.run([*options, "--update-catalog"], capture_output=True, text=True, check=True)
+    assert made.stderr == ""
+    said = subprocess.run([*options, "--dump-catalog"], capture_output=True, text=True, check=True).stdout
+    assert said.count("Defined-By: sessiond") == len(NAMES)
 
 
 def test_a_journal_that_does_not_answer_disturbs_nobody(received):

@@ -1,0 +1,69 @@
+"""Many events of one kind: the first are told, the others are counted, none is forgotten."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.repeats import BURST, WINDOW_SECONDS, Repeats
+
+
+class Log:
+    """What was told, and a clock that stands still."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.told = []
+        self.repeats = Repeats(lambda *told: self.told.append(told), lambda: self.now)
+
+    def happen(self, event, times=1, **fields):
+        for number in range(times):
+            self.repeats("warning", event, {"number": number, **fields})
+
+
+def test_what_is_too_much_for_a_minute_is_counted_and_told_when_it_ends():
+    log = Log()
+    log.happen("run_failed", BURST + 37, processor="usage")
+    assert len(log.told) == BURST
+    log.now = WINDOW_SECONDS - 0.1
+    log.repeats.tick()
+    assert len(log.told) == BURST
+    log.now = WINDOW_SECONDS
+    log.repeats.tick()
+    log.repeats.tick()
+    assert log.told[BURST:] == [
+        (
+            "warning",
+            "run_failed",
+            {"processor": "usage", "repeats": 37, "note": "37 more like this in the last minute"},
+        )
+    ]
+    log.happen("run_failed", 2, processor="usage")
+    assert len(log.told) == BURST + 3
+
+
+def test_other_kinds_are_not_held_back():
+    log = Log()
+    log.happen("run_failed", BURST * 2, processor="usage")
+    log.happen("run_failed", 1, processor="other")
+    log.happen("overflowed", 1)
+    assert [fields.get("processor") for _, _, fields in log.told[BURST:]] == ["other", None]
+
+
+def test_what_was_counted_is_told_at_the_end():
+    log = Log()
+    log.happen("refused", BURST + 1)
+    log.repeats.flush()
+    assert log.told[-1] == ("warning", "refused", {"repeats": 1, "note": "1 more like this in the last minute"})
+    log.repeats.flush()
+    assert len(log.told) == BURST + 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 20))))
+def test_each_event_is_told_or_counted_once(steps):
+    log = Log()
+    for event, later in steps:
+        log.now += later
+        log.happen(event)
+    log.repeats.flush()
+    for event in "abc":
+        counts = [fields.get("repeats", 1) for _, name, fields in log.told if name == event]
+        assert sum(counts) == [name for name, _ in steps].count(event)
