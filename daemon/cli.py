@@ -14,7 +14,7 @@ import duckdb
 import typer
 from rich.console import Console
 
-from daemon.commands import ask, change
+from daemon.commands import ask, change, host
 from daemon.commands.options import (
     Config,
     Db,
@@ -113,11 +113,17 @@ def run(
     log = listener(settings.log_level, as_json=json_output)
     events = Events(log)
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
+
+    def reload() -> Settings:
+        new = load(flags, config)[0]
+        log.change(new.log_level)
+        return new
+
     service = Service(
         settings,
         _chosen(settings, events)[0],
         events,
-        reload=lambda: load(flags, config)[0],
+        reload=reload,
         every_second=log.tick,
     )
     service.handle_signals()
@@ -127,7 +133,7 @@ def run(
     )
     code = service.run()
     log.flush()
-    leave(code, clean=service.clean)
+    leave(code, clean=service.clean and code == 0)
 
 
 @app.command()
@@ -222,6 +228,7 @@ def check_config(
     root_option: RootOption = None,
     db: Db = None,
     config: Config = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     json_output: Json = False,
 ) -> None:
     """Check the settings and show the effective ones, with where each is from.
@@ -231,6 +238,8 @@ def check_config(
     """
     check_roots(root, root_option)
     settings, sources = load({"root": root or root_option, "db": db}, config)
+    if quiet:
+        return
     values = settings.model_dump(mode="json")
     rows = [
         [name, json.dumps(value), sources[name], Settings.model_fields[name].description or ""]
@@ -242,6 +251,8 @@ def check_config(
 
 for _command in (ask.status, ask.top, ask.query, ask.quarantine, ask.export, usage, change.requeue, change.reprocess):
     app.command()(_command)
+for _on_host in (host.install, host.uninstall):
+    app.command()(_on_host)
 app.command(name="run-processor")(change.run_processor)
 
 if __name__ == "__main__":

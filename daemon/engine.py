@@ -136,7 +136,7 @@ class Engine:
             failures[note.session_key] = failure
             crashed.append(failure)
             tell = self.events.quarantined if failure.quarantined else self.events.interrupted
-            tell(spec.name, printable(key), attempts=failure.attempts, error=error)
+            tell(spec.name, printable(key), run=note.run, attempts=failure.attempts, error=error)
         with transaction(self._conn):
             remember(self._conn, crashed)
         return failures
@@ -183,15 +183,6 @@ class Engine:
     def paused(self) -> list[str]:
         """The processors that are not run any more, because too many of their runs hang."""
         return [workers.processor for workers in self._workers if workers.paused]
-
-    def stuck(self, seconds: float) -> str | None:
-        """The part that has made no progress for so long, or that is dead; None if all is well."""
-        if self.writer.failure is not None or not self.writer.is_alive():
-            return "the writer has stopped"
-        since = self.writer.persistence.busy_since
-        if since is not None and time.monotonic() - since > seconds:
-            return "the writer makes no progress"
-        return None
 
     def close(self, timeout: float) -> bool:
         """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""

@@ -34,6 +34,10 @@ class StoreLockedError(StoreError):
     """Another process has the database open."""
 
 
+class WatcherHungError(SessiondError):
+    """A thread of the watcher hangs: only a new process gets rid of it."""
+
+
 class RootMissingError(SessiondError):
     """The root folder of the transcripts does not exist."""
 

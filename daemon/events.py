@@ -99,13 +99,14 @@ class Events:
         """Something that looks like a session is not read: a link, a device, no permission, no UTF-8."""
         self._tell("warning", "refused", session_file=name, reason=reason)
 
-    # Runs
+    # Runs. ``run`` is the same in all that is told of one of them.
 
     def processed(
         self,
         processor: str,
         session: str,
         *,
+        run: str,
         complete: bool,
         lines: int,
         malformed: int,
@@ -124,6 +125,7 @@ class Events:
             "processed",
             processor=processor,
             session_file=session,
+            run_id=run,
             sessions=int(complete),
             lines=lines,
             malformed=malformed,
@@ -149,60 +151,66 @@ class Events:
             hint="the format of transcripts may have changed: look at the newest ones, and for a newer sessiond",
         )
 
-    def rewritten(self, processor: str, session: str) -> None:
+    def rewritten(self, processor: str, session: str, *, run: str) -> None:
         """A file no longer begins with what was processed: its rows are replaced."""
-        self._tell("info", "rewritten", processor=processor, session_file=session)
+        self._tell("info", "rewritten", processor=processor, session_file=session, run_id=run)
 
-    def moved(self, processor: str, session: str, old: str) -> None:
+    def moved(self, processor: str, session: str, old: str, *, run: str) -> None:
         """A file has another name now: its rows are replaced under the new one."""
-        self._tell("info", "moved", processor=processor, session_file=session, old=old)
+        self._tell("info", "moved", processor=processor, session_file=session, old=old, run_id=run)
 
-    def run_failed(self, processor: str, session: str, *, attempt: int, retry_in: float, error: str) -> None:
+    def run_failed(
+        self, processor: str, session: str, *, run: str, attempt: int, retry_in: float, error: str
+    ) -> None:
         """Nothing of the run is kept; it will be tried again."""
         self._tell(
             "warning",
             "run_failed",
             processor=processor,
             session_file=session,
+            run_id=run,
             attempt=attempt,
             retry_seconds=round(retry_in, 1),
             error=error,
         )
 
-    def quarantined(self, processor: str, session: str, *, attempts: int, error: str) -> None:
+    def quarantined(self, processor: str, session: str, *, run: str, attempts: int, error: str) -> None:
         """It failed too often; nothing is tried until the content changes or the operator requeues it."""
         self._tell(
             "error",
             "quarantined",
             processor=processor,
             session_file=session,
+            run_id=run,
             attempts=attempts,
             error=error,
             hint="sessiond requeue, once the cause is gone",
         )
 
-    def interrupted(self, processor: str, session: str, *, attempts: int, error: str) -> None:
+    def interrupted(self, processor: str, session: str, *, run: str, attempts: int, error: str) -> None:
         """The process died during this run; it counts as an attempt, for it may have been the cause."""
         self._tell(
             "warning",
             "interrupted",
             processor=processor,
             session_file=session,
+            run_id=run,
             attempts=attempts,
             error=error,
         )
 
-    def look_failed(self, processor: str, session: str, *, error: str) -> None:
+    def look_failed(self, processor: str, session: str, *, run: str, error: str) -> None:
         """The file could not be read for a reason that may pass."""
-        self._tell("warning", "look_failed", processor=processor, session_file=session, error=error)
+        self._tell("warning", "look_failed", processor=processor, session_file=session, run_id=run, error=error)
 
-    def busy(self, processor: str, session: str) -> None:
+    def busy(self, processor: str, session: str, *, run: str) -> None:
         """Another run has to end first, on the same file under its other name or on the same rows."""
-        self._tell("debug", "busy", processor=processor, session_file=session)
+        self._tell("debug", "busy", processor=processor, session_file=session, run_id=run)
 
-    def abandoned(self, processor: str, session: str, *, seconds: float) -> None:
+    def abandoned(self, processor: str, session: str, *, run: str, seconds: float) -> None:
         """A run is over its budget; whatever it returns later is dropped."""
-        self._tell("error", "abandoned", processor=processor, session_file=session, duration_ms=round(seconds * 1000))
+        duration = round(seconds * 1000)
+        self._tell("error", "abandoned", processor=processor, session_file=session, run_id=run, duration_ms=duration)
 
     def lane_paused(self, processor: str, reason: str) -> None:
         """A processor does not run any more until the daemon restarts."""

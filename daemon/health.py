@@ -11,15 +11,12 @@ from daemon.config import Settings
 from daemon.engine import Engine
 from daemon.errors import printable
 from daemon.meter import Meter
+from daemon.progress import Progress
 from daemon.survey import Survey
 from daemon.watch import Watch
 
 LOOP_SECONDS = 15.0
 """The main loop comes round every second."""
-
-WRITER_SECONDS = 30.0
-LANE_SECONDS = 60.0
-"""Beyond the budget of a run, which may hang so long before it is abandoned."""
 
 SCAN_SECONDS = 120.0
 WATCHES_SECONDS = 15.0
@@ -28,11 +25,14 @@ WATCHES_SECONDS = 15.0
 class Health:
     """Reads the parts. ``tick`` is called by the main loop, the rest by any thread."""
 
-    def __init__(self, settings: Settings, engine: Engine, survey: Survey, watch: Watch, meter: Meter) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, survey: Survey, watch: Watch, progress: Progress, meter: Meter
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._survey = survey
         self._watch = watch
+        self._progress = progress
         self._meter = meter
         self._began = time.monotonic()
         self._began_at = time.time()
@@ -62,12 +62,8 @@ class Health:
             yield "the folders are not watched yet"
         if self._survey.overdue(SCAN_SECONDS + 2 * self._survey.scan_seconds):
             yield "the full scan is overdue"
-        if not self._survey.is_alive():
-            yield "the scanner has stopped"
 
     def _writing(self) -> Iterator[str]:
-        if stuck := self._engine.stuck(WRITER_SECONDS):
-            yield stuck
         if (since := self._engine.writer.persistence.blocked_since) is not None:
             yield f"the database cannot be written since {time.monotonic() - since:.0f} s: is the disk full?"
 
@@ -76,9 +72,7 @@ class Health:
             yield f"the main loop has not come round for {silent:.0f} s"
         for name in self._engine.paused():
             yield f"{name} is paused: too many of its runs hang"
-        for lane in self._engine.lanes:
-            if (still := lane.stalled()) > lane.spec.budget_seconds + LANE_SECONDS:
-                yield f"{lane.spec.name} makes no progress since {still:.0f} s"
+        yield from self._progress.slow()
         if stuck := self.stuck_queries():
             yield f"{stuck} queries do not end"
 

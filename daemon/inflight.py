@@ -21,12 +21,13 @@ def _boot() -> str:
 
 
 class Note(msgspec.Struct, frozen=True):
-    """A run that had begun and not ended: which processor, session and content, and since which boot."""
+    """A run that had begun and not ended: of which processor, session and content, its name, and since which boot."""
 
     processor: str
     session_key: str
     content: str
     boot: str = ""
+    run: str = ""
 
 
 class Slot:
@@ -36,15 +37,14 @@ class Slot:
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._gate = gate
-        self._boot = _boot()
 
     @contextmanager
-    def run(self, processor: str, key: str, content: str, *, alone: bool) -> Iterator[None]:
+    def run(self, note: Note, *, alone: bool) -> Iterator[None]:
         """Inside, the run is noted as under way: alone, if it is suspected of having killed the process before."""
         pass_ = self._gate.enter(alone=alone)
         try:
             with suppress(OSError):  # on a full disk, it goes without
-                os.pwrite(self._fd, msgspec.json.encode(Note(processor, key, content, self._boot)), 0)
+                os.pwrite(self._fd, msgspec.json.encode(note), 0)
             yield
         finally:
             with suppress(OSError):
@@ -66,7 +66,12 @@ class Notes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._gate = Gate()
+        self._boot = _boot()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def of(self, processor: str, key: str, content: str, run: str) -> Note:
+        """A note of a run that is about to begin."""
+        return Note(processor, key, content, self._boot, run)
 
     def slot(self, processor: str, number: int) -> Slot:
         """The slot of a worker of a processor."""
@@ -74,12 +79,12 @@ class Notes:
 
     def left(self) -> list[Note]:
         """The runs that were in flight when the process before this one died; not those that the machine ended."""
-        notes, boot = [], _boot()
+        notes = []
         for path in sorted(self._folder.iterdir()):
             # Empty: nothing was in flight. Cut short: it was only being written.
             with suppress(msgspec.DecodeError, ValueError):
                 notes.append(msgspec.json.decode(path.read_bytes(), type=Note))
-        return [note for note in notes if note.boot == boot]
+        return [note for note in notes if note.boot == self._boot]
 
     def clear(self) -> None:
         """Forget all notes: before the first slot is taken, and when the process ends in order."""

@@ -28,6 +28,10 @@ class Log:
         if _LEVELS[level] >= self._least:
             self._write(level, event, fields)
 
+    def change(self, level: Level) -> None:
+        """From now on, pass on events of at least this level."""
+        self._least = _LEVELS[level]
+
     def tick(self) -> None:
         """Say what was left out a minute ago; called every second or so."""
         if self._repeats:

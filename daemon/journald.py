@@ -1,7 +1,7 @@
 """journald's own protocol: each field of an event by its own name, so that journalctl finds entries by it.
 
 The fields are those of systemd.journal-fields(7), and for all that is sessiond's own: EVENT, PROCESSOR, SESSION_FILE,
-SESSIOND_USER, ITEMS, DURATION_MS, ERROR; any other field ``x`` of an event is SESSIOND_X.
+RUN_ID, SESSIOND_USER, ITEMS, DURATION_MS, ERROR; any other field ``x`` of an event is SESSIOND_X.
 """
 
 import threading
@@ -21,7 +21,7 @@ SHOWN = 1000
 """Characters of a value that are shown in a MESSAGE; its own field has all of it."""
 
 PRIORITIES: dict[Level, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3}
-_OWN = {"processor", "session_file", "items", "duration_ms", "error"}
+_OWN = {"processor", "session_file", "run_id", "items", "duration_ms", "error"}
 
 
 def message_id(event: str) -> str:

@@ -4,6 +4,7 @@ Its state, and the condition that guards it, are :mod:`daemon.lane_state`'s. The
 :mod:`daemon.worker`) wait on it; how their runs end is :mod:`daemon.outcome`'s.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -130,11 +131,12 @@ class Lane(LaneState):
         if self._held:
             return None
         taken = self._pending.take(self.clock(), backlog=backlog)
-        if taken is not None:
-            self._progress_at = self.clock()
-            if self._round is not None:
-                self._round.began(taken.key)
-        return taken
+        if taken is None:
+            return None
+        self._steps += 1
+        if self._round is not None:
+            self._round.began(taken.key)
+        return replace(taken, run=secrets.token_hex(8))
 
     def next_due(self, *, backlog: bool) -> float | None:
         """Seconds until a session is due; call with ``wake`` held."""
@@ -280,7 +282,7 @@ class Lane(LaneState):
             self.wake.notify()
 
     def _ended(self, key: str, *, finished: bool) -> None:
-        self._progress_at = self.clock()
+        self._steps += 1
         self._writing.discard(key)
         self._discarded.discard(key)
         if finished and self._round is not None:

@@ -46,7 +46,7 @@ class LaneState:
         self._writing: set[str] = set()  # running, and already handed over to be written
         self._discarded: set[str] = set()  # running, and not to be handed over: an order has come before
         self._round: Round | None = None
-        self._progress_at = clock()  # when a run began or ended
+        self._steps = 0  # how many runs have begun and ended
 
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed or in quarantine."""
@@ -103,8 +103,8 @@ class LaneState:
         size = failure.signature.size if failure.signature is not None else 0
         return cursor.offset / size if cursor is not None and 0 < cursor.offset < size else 0.0
 
-    def stalled(self) -> float:
-        """Seconds since a run began or ended although some are under way or due; 0 if none is."""
+    def mark(self) -> int | None:
+        """Changes when a run begins or ends; None while none is under way or due, or none may begin."""
         with self.wake:
-            busy = any(self._pending.running()) or self._pending.next_due(self.clock()) == 0.0
-            return self.clock() - self._progress_at if busy else 0.0
+            busy = any(self._pending.running()) or (self._pending.next_due(self.clock()) == 0.0 and not self._held)
+            return self._steps if busy else None

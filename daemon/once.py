@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.progress import Progress as Bars
 
 from daemon.config import Settings
 from daemon.cursor import Signature
@@ -22,6 +22,7 @@ from daemon.engine import Engine
 from daemon.errors import RootMissingError, SessiondError, printable
 from daemon.events import Events, Level, Listener
 from daemon.meter import Meter
+from daemon.progress import Progress, working_parts
 from daemon.scan import scan
 from processors.registry import Registered
 
@@ -112,12 +113,14 @@ def _wait(engine: Engine, meter: Meter, *, files: int, size: int, progress: bool
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not progress or not sys.stderr.isatty()) as bar:
+    with Bars(*columns, console=console, disable=not progress or not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=size * lanes, done=0, all=files * lanes)
+        working = Progress(working_parts(engine))
         while not engine.drained():
             time.sleep(POLL_SECONDS)
             engine.tick()
-            if trouble := engine.stuck(120):
+            working.tick()
+            if trouble := working.hung():
                 raise SessiondError(trouble, "see the messages above")
             bar.update(task, completed=meter.count("processed", "bytes"), done=meter.count("processed", "sessions"))
 

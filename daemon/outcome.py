@@ -99,6 +99,7 @@ class Outcomes:
         self._events.processed(
             self._name,
             printable(taken.key),
+            run=taken.run,
             complete=not look.more,
             lines=commit.lines,
             malformed=commit.malformed,
@@ -132,7 +133,7 @@ class Outcomes:
         """The run ended with one of :data:`NO_OUTCOME`; ``about`` is None if the file was not even looked at."""
         cause = cause_of(error)
         if isinstance(error, SessionBusyError) or is_conflict(cause):
-            self._events.busy(self._name, printable(taken.key))
+            self._events.busy(self._name, printable(taken.key), run=taken.run)
             # Not after the same time for all, or two that want each other's rows would meet again and again.
             wait = random.uniform(0.5, 1.5) * BUSY_SECONDS  # noqa: S311  # spreads retries, guards nothing
             self._lane.done(taken.key, None, busy=self._lane.clock() + wait)
@@ -145,7 +146,7 @@ class Outcomes:
         ):
             # Nobody's fault, so no attempt is counted.
             self._lane.note(taken.key, "skipped")
-            self._events.look_failed(self._name, printable(taken.key), error=describe(error))
+            self._events.look_failed(self._name, printable(taken.key), run=taken.run, error=describe(error))
             self._lane.done(taken.key, None, again=self._lane.clock() + REREAD_SECONDS)
         else:
             self.fail(taken, about, describe(cause))
@@ -173,10 +174,10 @@ class Outcomes:
         self._lane.note(taken.key, "failed", error=error)
         shown, attempts = printable(taken.key), failure.attempts
         if failure.quarantined:
-            self._events.quarantined(self._name, shown, attempts=attempts, error=error)
+            self._events.quarantined(self._name, shown, run=taken.run, attempts=attempts, error=error)
         else:
             wait = retry_at - self._lane.clock()
-            self._events.run_failed(self._name, shown, attempt=attempts, retry_in=wait, error=error)
+            self._events.run_failed(self._name, shown, run=taken.run, attempt=attempts, retry_in=wait, error=error)
 
         def written(_error: BaseException | None) -> None:
             # Only now may the next run begin: if it heals the failure, the note must not come after that.

@@ -23,11 +23,19 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session whose run begins. ``since``: when the oldest change that the run covers was noticed."""
+    """A session whose run begins.
+
+    Attributes:
+        since: when the oldest change that the run covers was noticed.
+        backlog: whether nobody waits for it.
+        run: names the run in what is told of it; the lane's to give.
+
+    """
 
     key: str
     since: float | None
     backlog: bool = False
+    run: str = ""
 
 
 class Pending:

@@ -25,7 +25,8 @@ from daemon.errors import describe, printable
 from daemon.events import Events
 from daemon.health import Health
 from daemon.meter import Meter
-from daemon.notify import notify, reloading
+from daemon.notify import Patience, notify, reloading
+from daemon.progress import Progress, scanner_part, watcher_part, working_parts
 from daemon.query.queries import Queries
 from daemon.ratios import Ratios
 from daemon.survey import Survey
@@ -33,7 +34,7 @@ from daemon.watch import Watch
 from processors.registry import Registered
 
 TICK_SECONDS = 1.0
-RELOADED = {"scan_seconds", "fallback_scan_seconds"}
+RELOADED = {"scan_seconds", "fallback_scan_seconds", "log_level"}
 """Settings that SIGHUP changes; the others take a restart."""
 
 QUERY_SECONDS = 3.0
@@ -41,9 +42,6 @@ QUERY_SECONDS = 3.0
 
 ORDER_SECONDS = 3.0
 """An order that waits for the database or a run hears of the stop within a second."""
-
-STUCK_SECONDS = 120.0
-"""No commit takes this long; a writer that does has to be replaced with the process."""
 
 
 class WakePipe:
@@ -75,7 +73,7 @@ class Service:
         settings: as loaded.
         processors: what to run.
         events: where it tells what happens.
-        reload: gives the new settings on SIGHUP; raises if they are wrong.
+        reload: gives the new settings on SIGHUP, the log having taken its own; raises if they are wrong.
         every_second: called by the main loop.
 
     Raises (on creation):
@@ -97,13 +95,15 @@ class Service:
         self._reload = reload
         self._every_second = every_second
         self._began = time.monotonic()
+        self._starting = Patience()
+        self._starting.begin()
         self._meter = Meter()
         events.listen(self._meter)
         self._ratios = Ratios(events)
         events.listen(self._ratios)
         self.engine = Engine(settings, processors, events)
         self._pipe = WakePipe()
-        self._watch = Watch(settings.root, self._pipe.set)
+        self._watch = Watch(settings.root, self._pipe.set, Path(f"{socket_of(settings)}.canary"))
         self.survey = Survey(
             settings.root,
             self._watch,
@@ -113,7 +113,9 @@ class Service:
             fallback_seconds=settings.fallback_scan_seconds,
             armed=self._on_armed,
         )
-        self._health = Health(settings, self.engine, self.survey, self._watch, self._meter)
+        self._watcher = watcher_part(self._watch)
+        self._progress = Progress([*working_parts(self.engine), scanner_part(self.survey), self._watcher])
+        self._health = Health(settings, self.engine, self.survey, self._watch, self._progress, self._meter)
         self._queries = Queries(self.engine.connect, settings)
         self._health.stuck_queries = self._queries.watch.stuck
         self.engine.writer.persistence.relieve = self._queries.relieve
@@ -191,6 +193,7 @@ class Service:
         sessions = max((lane.sessions() for lane in self.engine.lanes), default=0)
         names = [lane.spec.name for lane in self.engine.lanes]
         self._events.ready(sessions, names, time.monotonic() - self._began)
+        self._starting.end()
         notify("READY=1", self._status())
 
     def _pass_on(self) -> None:
@@ -208,15 +211,14 @@ class Service:
         self.engine.tick()
         self._server.tick()
         self._queries.tick()
-        doubt = self._watch.doubt()
+        self._watch.probe()
+        self._progress.tick()
+        doubt = self._watch.doubt() or self._watcher.trouble(self._watcher.slow)
         self._health.tick(doubt)
         if doubt:
             self._events.watch_doubted(doubt)
             self.survey.request_rebuild()
-        trouble = self.engine.stuck(STUCK_SECONDS)
-        if not self.survey.is_alive():
-            trouble = "the scanner has stopped"
-        if trouble is not None:
+        if trouble := self._progress.hung():
             self._failed = True
             self.stop(trouble)
             return
@@ -246,7 +248,9 @@ class Service:
 
     def _shut_down(self) -> None:
         self._events.stopping(self._stop_reason or "an error")
+        self._starting.end()
         notify("STOPPING=1")
+        (stopping := Patience()).begin()
         deadline = time.monotonic() + self._settings.stop_seconds
         self._asked.orders.close()
         self._server.stop()
@@ -254,5 +258,7 @@ class Service:
         answered = self._queries.close(QUERY_SECONDS) and self._server.close(QUERY_SECONDS)
         answered &= self._asked.orders.wait(ORDER_SECONDS)
         self.clean = self.engine.close(max(0.0, deadline - time.monotonic())) and answered
+        self.clean &= not self.survey.is_alive()
         self._events.stopped(clean=self.clean)
+        stopping.end()
         self._pipe.close()

@@ -72,6 +72,8 @@ class Survey:
         self.scan_seconds = 0.0
         self.first_done = threading.Event()
         self._begun = self._ended = 0  # full scans; guarded by _wake
+        self._steps = 0
+        self._waits = False
 
     def start(self) -> None:
         """Begin."""
@@ -120,6 +122,10 @@ class Survey:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def mark(self) -> int | None:
+        """Changes with each folder that is walked; None while the thread waits for something to do."""
+        return None if self._waits else self._steps
+
     def overdue(self, seconds: float) -> bool:
         """Whether the last full scan is that much older than it should be."""
         since = self.scanned_at or self._there_since
@@ -154,7 +160,7 @@ class Survey:
                 left = self.scanned_at + self._interval() - time.monotonic()
                 self._full = left <= 0
                 if not self._full:
-                    self._wake.wait(left)
+                    self._pause(left)
             if self._stop:
                 return False
             rebuild, full, folders = self._rebuild, self._full, self._folders
@@ -193,7 +199,7 @@ class Survey:
         with self._wake:
             self._rebuild = self._full = True
             if not self._stop:
-                self._wake.wait_for(lambda: self._stop, ROOT_POLL_SECONDS)
+                self._pause(ROOT_POLL_SECONDS)
         return False
 
     def _arm(self) -> None:
@@ -276,7 +282,14 @@ class Survey:
         with self._wake:
             self._wake.wait_for(lambda: self._stop, seconds)
 
+    def _pause(self, seconds: float) -> None:
+        """Wait for something to do; with ``_wake`` held."""
+        self._waits = True
+        self._wake.wait(seconds)
+        self._waits = False
+
     def _stopped(self) -> bool:
+        self._steps += 1  # asked before each folder
         return self._stop
 
     def _refused(self, name: str, reason: str) -> None:

@@ -8,8 +8,10 @@ nothing but add to a set. The set is emptied by the service's main loop, which `
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from watchdog.events import (
 )
 from watchdog.observers.inotify import InotifyObserver
 
+from daemon.errors import WatcherHungError
 from daemon.opening import key_of
 
 # Our own reads must not come back as events; folders must, or a moved-in folder stays deaf.
@@ -36,6 +39,13 @@ _FILTER: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
+
+# Watchdog asks the kernel for changes of attributes only where modifications are wanted, too.
+_CANARY_FILTER: list[type[FileSystemEvent]] = [FileModifiedEvent, FileAttribEvent]
+
+CANARY_SECONDS = 5.0
+STOP_SECONDS = 10.0
+"""The threads of the watcher end within a second, unless one of them hangs."""
 
 REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"})
 
@@ -52,8 +62,13 @@ class Heard:
 class Watch(FileSystemEventHandler):
     """Watches a folder with all that is below it."""
 
-    def __init__(self, root: Path, wake: Callable[[], None]) -> None:
+    def __init__(self, root: Path, wake: Callable[[], None], canary: Path | None = None) -> None:
+        """``canary``: a file to be made and changed now and then, to see whether that is reported."""
         self._root = str(root)
+        self._canary = None if canary is None else str(canary)
+        self._touched = 0.0  # when the canary was changed; the main loop's
+        self._asked: float | None = None  # the same, while it was not reported yet
+        self._heard_canary = False  # since the watches were armed
         self._path = self._root  # the same without links: a link itself would be watched, not what it leads to
         self._wake = wake
         self._lock = threading.Lock()  # guards the next three
@@ -82,8 +97,12 @@ class Watch(FileSystemEventHandler):
         logger.propagate = False
         logger.addHandler(self._ear)
         observer = InotifyObserver()
+        self._asked, self._heard_canary = None, False
         try:
             observer.schedule(self, self._path, recursive=True, event_filter=_FILTER)
+            if self._canary is not None:
+                Path(self._canary).touch(0o600)
+                observer.schedule(self, self._canary, event_filter=_CANARY_FILTER)
             observer.start()
         except BaseException:
             self._stop(observer)
@@ -97,15 +116,26 @@ class Watch(FileSystemEventHandler):
         observer, self._observer = self._observer, None
         if observer is not None:
             self._stop(observer)
+        if self._canary is not None:
+            Path(self._canary).unlink(missing_ok=True)
         logging.getLogger("watchdog").removeHandler(self._ear)
 
     @staticmethod
     def _stop(observer: InotifyObserver) -> None:
-        if observer.is_alive():
-            observer.stop()
-            observer.join()
-        else:
-            observer.on_thread_stop()  # it could not start, or died: its helpers still run
+        """Raises WatcherHungError: a thread of it does not end, or holds its lock."""
+
+        def stop() -> None:
+            if observer.is_alive():
+                observer.stop()
+                observer.join()
+            else:
+                observer.on_thread_stop()  # it could not start, or died: its helpers still run
+
+        stopping = threading.Thread(target=stop, name="disarm", daemon=True)
+        stopping.start()
+        stopping.join(STOP_SECONDS)
+        if stopping.is_alive():
+            raise WatcherHungError("the watcher does not end", "the daemon has to be started anew")
 
     @property
     def armed(self) -> bool:
@@ -114,6 +144,9 @@ class Watch(FileSystemEventHandler):
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Called by watchdog's thread for each event. It must not raise: that would kill the thread."""
+        if event.src_path == self._canary:
+            self._asked, self._heard_canary = None, True
+            return
         with self._lock:
             quiet = not (self._heard.keys or self._heard.folders)
             for path in (event.src_path, event.dest_path):
@@ -169,6 +202,24 @@ class Watch(FileSystemEventHandler):
             return "the root was replaced"
         return self._trouble
 
+    def probe(self) -> None:
+        """Change the canary, if it is time. Called by the main loop."""
+        now = time.monotonic()
+        if self._canary is None or self._observer is None or now - self._touched < CANARY_SECONDS:
+            return
+        self._touched = now
+        if self._asked is None:
+            self._asked = now  # before it is changed, as the report may come at once
+        with suppress(OSError):  # it was removed: the next time the watches are armed, it is made again
+            os.utime(self._canary)
+
+    def unanswered(self) -> float | None:
+        """When the canary was changed, if that was not reported yet.
+
+        Where it was never reported, that says something about its file system and nothing about the watcher.
+        """
+        return self._asked if self._heard_canary and self._observer is not None else None
+
     def troubled(self, reason: str) -> None:
         """Watchdog has logged an error: it may be deaf in part."""
         self._trouble = reason
@@ -182,7 +233,7 @@ class Watch(FileSystemEventHandler):
         fd = observer._inotify_fd._inotify_fd  # noqa: SLF001  # watchdog's own count misses what failed
         try:
             with Path(f"/proc/self/fdinfo/{fd}").open(encoding="ascii") as lines:
-                return sum(line.startswith("inotify ") for line in lines)
+                return sum(line.startswith("inotify ") for line in lines) - (self._canary is not None)
         except OSError:
             return 0
 

@@ -107,7 +107,8 @@ class Workers:
                     self._replace(worker, "its thread died")
                 elif worker.taken is not None and now - worker.began > self._spec.budget_seconds:
                     self._hanging += 1
-                    self._events.abandoned(self._spec.name, printable(worker.taken.key), seconds=now - worker.began)
+                    key, run = printable(worker.taken.key), worker.taken.run
+                    self._events.abandoned(self._spec.name, key, run=run, seconds=now - worker.began)
                     self._replace(worker, "it took longer than its budget")
             self._lane.wake.notify()  # a run may take long by now
 
@@ -222,10 +223,10 @@ class Workers:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
         job = self._lane.moved(job, look.signature, conn)
         if self._needs_run(worker, taken, job, look):
-            with self._in_flight(worker, taken.key):
+            with self._in_flight(worker, taken):
                 commit = run_incremental(self._spec, self._tables, job, look, utc_now())
             self._release(worker)
-            self._tell(job, look)
+            self._tell(taken, job, look)
             self._outcomes.submit(taken, look, commit)
 
     def _run_whole(self, worker: _Worker, taken: Taken, job: Job, conn: duckdb.DuckDBPyConnection) -> None:
@@ -235,10 +236,10 @@ class Workers:
             return
         if unchanged := touched(self._spec, job, cursor, utc_now()):
             self._release(worker)
-            self._tell(job, look)
+            self._tell(taken, job, look)
             self._outcomes.submit(taken, look, unchanged)
             return
-        with self._in_flight(worker, taken.key):
+        with self._in_flight(worker, taken):
             commit = run_whole(
                 self._spec,
                 conn,
@@ -250,7 +251,7 @@ class Workers:
                 claim=lambda: self._release(worker),
                 odd_result=self._odd_result,
             )
-        self._tell(job, look)
+        self._tell(taken, job, look)
         self._outcomes.own_commit(taken, look, commit)
 
     def _odd_result(self, kind: str) -> None:
@@ -275,25 +276,26 @@ class Workers:
         if look.recheck or not (commit := taken_over(self._spec, self._lane.transcripts, job, look, utc_now())):
             return True
         self._release(worker)
-        self._tell(job, look)
+        self._tell(taken, job, look)
         self._outcomes.submit(taken, replace(look, more=False), commit)
         return False
 
     @contextmanager
-    def _in_flight(self, worker: _Worker, key: str) -> Iterator[None]:
+    def _in_flight(self, worker: _Worker, taken: Taken) -> Iterator[None]:
         """Notes the run; one that may have killed the process before, when nothing else was known, goes alone."""
         assert worker.about is not None
-        failure = self._lane.failure(key)
+        failure = self._lane.failure(taken.key)
         suspect = failure is not None and failure.signature is None
         with self._lane.wake:
             worker.began = math.inf  # waiting for others is not part of the budget
-        with worker.slot.run(self._spec.name, key, worker.about.begin, alone=suspect):
+        note = self._notes.of(self._spec.name, taken.key, worker.about.begin, taken.run)
+        with worker.slot.run(note, alone=suspect):
             with self._lane.wake:
                 worker.began = self._lane.clock()
             yield
 
-    def _tell(self, job: Job, look: Look) -> None:
+    def _tell(self, taken: Taken, job: Job, look: Look) -> None:
         if look.rewrite:
-            self._events.rewritten(self._spec.name, printable(job.key))
+            self._events.rewritten(self._spec.name, printable(job.key), run=taken.run)
         for old in job.moved_from:
-            self._events.moved(self._spec.name, printable(job.key), printable(old))
+            self._events.moved(self._spec.name, printable(job.key), printable(old), run=taken.run)

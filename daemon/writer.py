@@ -128,7 +128,7 @@ class Writer:
         answers: list[T] = []
         self.submit(Order(write), written, urgent=True)
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and self.is_alive():
+        while time.monotonic() < deadline and self.sound():
             with suppress(TimeoutError):
                 return done.result(min(0.5, timeout))
         done.cancel()
@@ -151,9 +151,9 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive() and self.failure is None
 
-    def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def sound(self) -> bool:
+        """Whether the thread runs, and can write."""
+        return self.failure is None and self._thread.is_alive()
 
     def _run(self) -> None:
         try:

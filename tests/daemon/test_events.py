@@ -68,6 +68,7 @@ def test_a_meter_adds_up_the_fields_over_all_and_by_processor():
         events.processed(
             processor,
             "a/s.jsonl",
+            run="r",
             complete=True,
             lines=lines_read,
             malformed=1,
@@ -151,7 +152,7 @@ def received(monkeypatch, tmp_path):
 def test_under_systemd_events_go_to_the_journal_with_a_field_for_each_value(received):
     events, server = received
     events.folded(1, 0.1)  # below the level
-    events.run_failed("usage", "a/s.jsonl", attempt=2, retry_in=1.5, error="broken")
+    events.run_failed("usage", "a/s.jsonl", run="r", attempt=2, retry_in=1.5, error="broken")
     entry = dict(line.split("=", 1) for line in server.recv(1 << 16).decode().splitlines())
     wanted = {
         "EVENT": "run_failed",
@@ -163,6 +164,7 @@ def test_under_systemd_events_go_to_the_journal_with_a_field_for_each_value(rece
         "SESSIOND_USER": "a",
         "MESSAGE_ID": message_id("run_failed"),
         "SESSIOND_ATTEMPT": "2",
+        "RUN_ID": "r",
     }
     assert entry.items() >= wanted.items()
     assert entry["MESSAGE"].startswith("run_failed: ")

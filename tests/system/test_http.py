@@ -237,8 +237,8 @@ def test_health_says_which_part_is_wrong_without_asking_the_database(box, monkey
     health = live.service._health
     for patched, value, said in (
         ((live.engine.writer.persistence, "blocked_since"), time.monotonic(), "cannot be written"),
-        ((live.engine.writer.persistence, "busy_since"), time.monotonic() - 100, "the writer makes no progress"),
-        ((live.engine.lanes[0], "stalled"), lambda: 1e6, "usage makes no progress"),
+        ((live.service._progress._parts[0], "slow"), -1.0, "the writer makes no progress"),
+        ((live.service._progress._parts[1], "slow"), -1.0, "usage makes no progress"),
         ((live.engine, "paused"), lambda: ["usage"], "usage is paused"),
         ((live.survey, "overdue"), lambda _seconds: True, "scan is overdue"),
         ((live.watch, "doubt"), lambda: "a thread is dead", "watcher may be deaf"),

@@ -1,0 +1,1 @@
+"""From an installed package to a running service of the host, and back."""

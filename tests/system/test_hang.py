@@ -1,0 +1,112 @@
+"""A part of the daemon that hangs: the process ends and says which one it was, and the next one loses nothing.
+
+A run of a processor that hangs is another matter: it is abandoned, see ``test_processors``.
+"""
+
+import pytest
+
+SABOTEUR = """
+import os, threading
+from daemon import outcome, progress, survey, watch, writer
+from processors import ProcessorResult
+from processors.usage import UsageProcessor
+
+progress.WRITER_SECONDS = progress.LANE_SECONDS = progress.SCANNER_SECONDS = (1.0, 2.0)
+progress.WATCHER_SECONDS = (2.0, 60.0)
+watch.CANARY_SECONDS, watch.STOP_SECONDS = 0.5, 1.0
+UsageProcessor.budget_seconds = 1.0
+
+
+def hangs(owner, name):
+    real = getattr(owner, name)
+
+    def hang(*args, **named):
+        if os.path.exists(os.environ["HANG_WHEN"]):
+            threading.Event().wait()
+        return real(*args, **named)
+
+    setattr(owner, name, hang)
+
+
+hangs(*{
+    "writer": (writer, "apply"),
+    "scanner": (survey, "scan"),
+    "watcher": (watch.Watch, "dispatch"),
+    "lane": (outcome.Outcomes, "submit"),
+    "main": (survey.Survey, "mark"),
+}[os.environ["HANG_PART"]])
+
+
+class P:
+    name = "saboteur"
+
+    def process(self, batch):
+        return ProcessorResult()
+"""
+
+
+@pytest.fixture
+def sabotaged(box, monkeypatch):
+    """Starts a daemon of which a part hangs as soon as a file is there; gives both."""
+    box.plugin("saboteur", SABOTEUR)
+    env, when = box.env, box.folder / "now"
+
+    def start(part):
+        monkeypatch.setattr(
+            box, "env", lambda **settings: env(**settings) | {"HANG_PART": part, "HANG_WHEN": str(when)}
+        )
+        daemon = box.daemon(processors='["usage", "saboteur"]', scan_seconds=1)
+        monkeypatch.setattr(box, "env", env)
+        return daemon, when
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("writer", "the writer makes no progress"),
+        ("scanner", "the scanner makes no progress"),
+        ("watcher", "the scanner has stopped"),  # it could not end the watcher, which it was to build anew
+        ("lane", "usage makes no progress"),
+    ],
+)
+def test_a_part_that_hangs_ends_the_process_and_nothing_is_lost_or_doubled(box, line, sabotaged, part, said):
+    daemon, when = sabotaged(part)
+    box.append("alice/a.jsonl", line(1))
+    daemon.wait_lines("alice/a.jsonl", 1)
+    when.touch()
+    box.append("alice/a.jsonl", line(2))
+    assert daemon.ended(60) == 1
+    assert said in daemon.of("stopping")[0]["reason"]
+    assert not daemon.of("not JSON")
+    again = box.daemon()
+    box.append("alice/a.jsonl", line(3))
+    again.wait_quiet()
+    again.stop()
+    ids = box.query("SELECT event_uuid FROM usage_events ORDER BY ALL")
+    assert ids == [("u1",), ("u2",), ("u3",)]
+
+
+def test_while_the_main_loop_hangs_the_supervisor_hears_nothing(box, sabotaged):
+    daemon, when = sabotaged("main")
+    daemon.status()
+    when.touch()
+    with pytest.raises(AssertionError, match="no status"):
+        while True:
+            daemon.status(seconds=3)
+    assert daemon.process.poll() is None
+
+
+def test_a_watcher_that_is_deaf_is_built_anew_and_the_process_goes_on(box, line, until):
+    live = box.live()
+    live.wait("watch_armed")
+    # As when the kernel forgets the watches: nothing is reported any more, and each thread is well.
+    until(lambda: live.watch._heard_canary, seconds=60)
+    live.watch._observer.unschedule_all()
+    live.service._watcher.slow = 2.0
+    live.wait("watch_armed", times=2, seconds=60)
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [1])
+    assert live.of("missed") == []
+    assert live.stop() == 0
