@@ -4,6 +4,7 @@ Exit codes: 0 all is well; 1 it ran, and something failed that is named; 2 it co
 Data goes to standard output (with ``--json``, nothing else does); logs, progress and errors to standard error.
 """
 
+import faulthandler
 import json
 import sys
 import threading
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 
 from daemon.commands import ask, change, host
+from daemon.commands.doctor import doctor
 from daemon.commands.options import (
     Config,
     Db,
@@ -127,6 +129,8 @@ def run(
         every_second=log.tick,
     )
     service.handle_signals()
+    # Where each thread was, when systemd aborts the process or native code crashes it: no values are shown.
+    faulthandler.enable()
     # Python's own way to tell of a thread that died would print what the error says, which may quote a transcript.
     threading.excepthook = lambda died: events.part_failed(
         died.thread.name if died.thread else "thread", describe(died.exc_value) if died.exc_value else "unknown"
@@ -253,6 +257,7 @@ for _command in (ask.status, ask.top, ask.query, ask.quarantine, ask.export, usa
     app.command()(_command)
 for _on_host in (host.install, host.uninstall):
     app.command()(_on_host)
+app.command()(doctor)
 app.command(name="run-processor")(change.run_processor)
 
 if __name__ == "__main__":

@@ -125,16 +125,21 @@ def found(settings: Settings, sources: Mapping[str, str]) -> Client:
         try:
             answered = remote.status()
         except UnavailableError as error:
-            refused = refused or (error if isinstance(error.__cause__, PermissionError) else None)
+            refused = error if isinstance(error.__cause__, PermissionError) else refused
             continue
         real = printable(os.path.realpath(settings.db))
         if sources["db"] == "default" or settings.socket is not None or answered["db"] == real:
             return remote
-    if refused is not None and not settings.db.exists():
+    if refused is not None and not _is_there(settings.db):
         raise refused
-    if settings.socket is not None and not settings.db.exists():
+    if settings.socket is not None and not _is_there(settings.db):
         raise UnavailableError(f"no daemon answers at {printable(settings.socket)}", "start it, or check --socket")
     return Local(settings)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether one can see it: what lies in a folder of somebody else is not there."""
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists() raises for a folder that one may not look into
 
 
 class _Connection(http.client.HTTPConnection):

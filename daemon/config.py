@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +16,19 @@ from daemon.errors import ConfigError, printable
 ENV_PREFIX = "SESSIOND_"
 DEFAULT_ROOT = Path("/data/user_sessions")
 SOCKET_NAME = "sessiond.sock"
+SYSTEM_DATABASE = Path("/var/lib/sessiond/sessiond.duckdb")
 SYSTEM_SOCKET = Path("/run/sessiond") / SOCKET_NAME
 _SIZE = r"^0*[1-9]\d*(\.\d+)? ?[MGT]i?B$"
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d{1,5})")
 
 
 def default_database() -> Path:
-    """``$STATE_DIRECTORY`` under systemd, else the user's state folder."""
+    """``$STATE_DIRECTORY`` under systemd; else the service's, for who may see it; else the user's state folder."""
     if state := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(state) / "sessiond.duckdb"
+    with suppress(OSError):
+        if SYSTEM_DATABASE.is_file():
+            return SYSTEM_DATABASE
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "sessiond" / "sessiond.duckdb"
 
@@ -89,8 +94,8 @@ class Settings(BaseSettings):
     @field_validator("root", "db", "socket")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        # resolve() would follow symbolic links
-        return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+        # resolve() would follow symbolic links, and Path.expanduser() raises where there is no such user
+        return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
 
     @field_validator("listen")
     @classmethod

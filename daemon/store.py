@@ -5,6 +5,7 @@ committed since. What counts is both together, and the log wins: see :mod:`daemo
 """
 
 import os
+import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -113,7 +114,8 @@ def open_database(
 
     Raises:
         StoreLockedError: another process has it open.
-        StoreError: it is no database, is damaged, or is from a newer version (it is left untouched then).
+        StoreError: it is no database, is damaged, or is from a newer version (it is left untouched then); or it is
+            another user's, and this is root.
 
     """
     path = Path(path)
@@ -127,6 +129,7 @@ def open_database(
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
             _check_file(path)
+            _check_owner(path)
             # Opening for writing may already change the file, so the version is read without.
             # Where this process has it open already, it cannot be, and migrate() reads the version first anyway.
             with suppress(duckdb.ConnectionException), duckdb.connect(str(path), read_only=True) as reader:
@@ -148,7 +151,7 @@ def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.Duck
         StoreError: there is none, or it cannot be read.
 
     """
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  # Path.exists() raises for a folder that one may not look into
         raise StoreError(f"there is no database {printable(path)}", "give the one that is meant with --db")
     with store_errors(path):
         _check_file(path)
@@ -295,6 +298,17 @@ def _check_file(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(12)[8:] != b"DUCK":
             raise StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
+
+
+def _check_owner(path: Path) -> None:
+    """Root would leave files behind that the user who owns the database could not open any more."""
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise StoreError(f"{printable(path)} belongs to {name}", f"do this as that user: sudo -u '{name}' …")
 
 
 def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:

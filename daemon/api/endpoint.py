@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import grp
 import os
 import socket
 import stat
@@ -43,14 +44,20 @@ def connect(path: Path) -> socket.socket:
             _connect(asking, name)
     except PermissionError as error:
         asking.close()
-        raise UnavailableError(
-            f"you may not use the socket {printable(path)}", "join the group that it belongs to"
-        ) from error
+        raise UnavailableError(f"you may not use the socket {printable(path)}", _how_to_join(path)) from error
     except OSError as error:
         asking.close()
         raise UnavailableError(f"no daemon answers at {printable(path)}: {error.strerror or error}") from error
     asking.settimeout(None)
     return asking
+
+
+def _how_to_join(path: Path) -> str:
+    for place in (path, path.parent):
+        with suppress(OSError, KeyError):
+            group = grp.getgrgid(place.stat().st_gid).gr_name
+            return f"join the group that it belongs to: sudo usermod -aG {group} $USER, and log in again"
+    return "it is for another user"
 
 
 def _connect(asking: socket.socket, name: str) -> None:

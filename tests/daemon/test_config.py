@@ -1,11 +1,15 @@
 """Settings: which source wins, where each value came from, and one line about a wrong one."""
 
+import errno
+import re
 from pathlib import Path
 
 import pytest
 
-from daemon.config import Settings, load
+from daemon import config
+from daemon.config import SYSTEM_SOCKET, Settings, load
 from daemon.errors import ConfigError
+from processors.registry import load as load_processors
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +163,44 @@ def test_processors_from_the_environment_are_a_list(monkeypatch):
     monkeypatch.setenv("SESSIOND_PROCESSORS", "usage")
     with pytest.raises(ConfigError, match="SESSIOND_PROCESSORS"):
         load({})
+
+
+def test_the_service_s_database_is_the_default_for_who_may_see_it(monkeypatch, tmp_path):
+    (tmp_path / "service").write_bytes(b"")
+    monkeypatch.setattr(config, "SYSTEM_DATABASE", tmp_path / "service")
+    assert load({})[0].db == tmp_path / "service"
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    assert load({})[0].db == tmp_path / "state" / "sessiond.duckdb"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setattr(config, "SYSTEM_DATABASE", Barred(tmp_path / "service"))
+    assert load({})[0].db == tmp_path / "home/.local/state/sessiond/sessiond.duckdb"
+
+
+class Barred:
+    """A file in a folder that one may not look into."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def is_file(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self.path))
+
+
+def test_the_settings_that_are_shipped_name_each_one_with_its_default(tmp_path):
+    shipped = (Path(__file__).parents[2] / "systemd" / "config.toml").read_text()
+    assert not [line for line in shipped.splitlines() if line and not line.startswith("#")]
+    uncommented = re.sub(r"(?m)^#(?=[\[a-z])", "", shipped)
+    (file := tmp_path / "config.toml").write_text(uncommented)
+    settings, sources = load({}, file)
+    assert {name for name, source in sources.items() if source == f"file {file}"} == set(Settings.model_fields)
+    of_a_service = {"db": Path("/var/lib/sessiond/sessiond.duckdb"), "socket": SYSTEM_SOCKET}
+    for name, field in Settings.model_fields.items():
+        if name != "options":
+            assert getattr(settings, name) == of_a_service.get(name, field.default), name
+    processors, errors = load_processors(["usage"], settings.options)
+    assert (len(processors), errors) == (1, [])
+
+
+def test_a_home_that_nobody_has_is_a_folder_of_that_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load({"db": Path("~nosuchuser/x.duckdb")})[0].db == tmp_path / "~nosuchuser/x.duckdb"

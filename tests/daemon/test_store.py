@@ -237,3 +237,13 @@ def test_a_hash_of_what_is_no_file_is_refused_and_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "x")
     with pytest.raises(OSError, match="not a regular file"):
         compute_file_hash(tmp_path / "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_root_does_not_write_to_the_database_of_another_user(database):
+    open_database(database).close()
+    os.chown(database, 65534, 65534)
+    with pytest.raises(StoreError, match=r"belongs to nobody \(do this as that user: sudo -u 'nobody'"):
+        open_database(database)
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+    read_database(database, memory_limit="128MB", threads=1).close()

@@ -8,7 +8,9 @@ import tempfile
 
 import pytest
 
-COMMANDS = ("run", "scan", "demo", "processors", "requeue", "reprocess", "check-config")
+COMMANDS = (
+    "run", "scan", "demo", "processors", "requeue", "reprocess", "check-config", "doctor", "install", "uninstall",
+)  # fmt: skip
 
 
 def _one_line(result):

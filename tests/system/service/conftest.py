@@ -1,8 +1,8 @@
 """A machine of its own for these tests: a real systemd, and sessiond installed in it from a wheel.
 
-It is booted once for all of them, over a throw-away overlay of this machine's root, and is gone with the last test. It
-takes root, systemd and a Python that other users can run; where one of them is missing, all of these tests are skipped,
-which pytest's summary says.
+It is booted once for all of them, over a throw-away overlay of this machine's root, and is gone with the last test.
+It takes root, systemd and a Python that other users can run; where one of them is missing, all of these tests are
+skipped, which pytest's summary says.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ def why_not():
     for needed in (Path("/lib/systemd/systemd"), PYTHON):
         if not needed.exists():
             return f"there is no {needed}"
-    for command in ("unshare", "nsenter", "setsid"):
+    for command in ("unshare", "nsenter", "setpriv"):
         if shutil.which(command) is None:
             return f"there is no {command}"
     probe = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
@@ -49,11 +49,24 @@ class Machine:
         self.folder = folder
         self.root = folder / "root"
         self._console = (folder / "console").open("wb")
-        command = ["setsid", "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
+        # It goes with this process, however that ends.
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--uts",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+        ]
         boot = Path(__file__).with_name("boot.sh")
         self._outer = subprocess.Popen(
             [*command, "bash", str(boot), str(folder)],
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
             stdout=self._console,
             stderr=self._console,
         )
@@ -91,9 +104,13 @@ class Machine:
         """Poll until ``probe()`` is true, and return it."""
         ends = time.monotonic() + seconds
         while not (value := probe()):
-            assert time.monotonic() < ends, f"not within {seconds:.0f} s: {what}"
+            assert time.monotonic() < ends, f"not within {seconds:.0f} s: {what}\n{self.now()}"
             time.sleep(0.05)
         return value
+
+    def now(self):
+        """What a failed test shows of the machine."""
+        return self.run("systemctl", "status", "-n", "40", UNIT, check=False).stdout if self._pid else ""
 
     def stop(self):
         if self._pid is not None:
@@ -116,17 +133,23 @@ class Host(Machine):
         }
         self.pip_env = network
         self.sh("python3 -m venv /opt/sessiond")
+        self.python = Path(self.sh("echo /opt/sessiond/lib/python3*")).name.removeprefix("python")
         shutil.copy(TOP / "constraints.txt", self.folder / "opt")
         self.pip("-c", "/opt/constraints.txt", wheel)
 
-    def pip(self, *what, wheel=None):
-        arguments = []
-        for each in what:
-            if isinstance(each, Path):
-                shutil.copy(each, self.folder / "opt")
-                each = f"/opt/{each.name}"
-            arguments.append(each)
+    def pip(self, *what):
+        for wheel in what:
+            if isinstance(wheel, Path):
+                shutil.copy(wheel, self.folder / "opt")
+        arguments = [f"/opt/{each.name}" if isinstance(each, Path) else each for each in what]
         self.run("/opt/sessiond/bin/pip", "install", "-q", *arguments, env=self.pip_env)
+
+    def plugin(self, source):
+        """Install a processor ``probe`` as plug-ins are; it is gone after the test."""
+        info = "/opt/sessiond/lib/python3*/site-packages/probe-1.0.dist-info"
+        self.sh(f"mkdir -p {info.replace('3*', self.python)}; cd {info}; cat >../probe.py", input=source)
+        self.sh(f"cd {info}; printf 'Metadata-Version: 2.1\\nName: probe\\nVersion: 1.0\\n' >METADATA")
+        self.sh(f"cd {info}; printf '[sessiond.processors]\\nprobe = probe:P\\n' >entry_points.txt")
 
     def sessiond(self, *arguments, **more):
         return self.run("/opt/sessiond/bin/sessiond", *map(str, arguments), **more)
@@ -149,15 +172,15 @@ class Host(Machine):
         self.systemctl("daemon-reload")
 
     def configure(self, text):
-        """What stands in the settings, besides what is shipped."""
-        self.run("sh", "-c", "cat >/etc/sessiond/config.toml", input=text)
+        """Write the settings, before or after it is installed."""
+        self.run("sh", "-ec", "mkdir -p /etc/sessiond; cat >/etc/sessiond/config.toml", input=text)
 
     # Sessions and rows
 
     def append(self, key, data, user=None):
         """Append to a session as its owner does."""
-        path = f"{ROOT}/{key}"
-        script = f"mkdir -p {os.path.dirname(path)} && umask 077 && cat >>{path}"
+        path = Path(ROOT, key)
+        script = f"mkdir -p {path.parent} && umask 077 && cat >>{path}"
         if user:
             script += f" && chown {user} {path}"
         self.run("sh", "-ec", script, input=data.decode())
@@ -182,9 +205,9 @@ class Host(Machine):
     # The journal
 
     def journal(self, *matches):
-        """The entries of the unit that match, oldest first."""
-        self.run("journalctl", "--sync")
-        shown = self.run("journalctl", "-u", UNIT, "-o", "json", "--all", "--no-pager", *matches).stdout
+        """The entries of the unit of this test that match, oldest first."""
+        since = () if any("--since" in match for match in matches) else (self.began,)
+        shown = self.run("journalctl", "-u", UNIT, "-o", "json", "--all", "--no-pager", *since, *matches).stdout
         return [json.loads(line) for line in shown.splitlines()]
 
     def wait_journal(self, *matches, times=1, seconds=SECONDS):
@@ -195,20 +218,20 @@ class Host(Machine):
         return self.until(enough, f"{matches} in the journal", seconds)[-1]
 
     def mark(self):
-        """A place in the journal: what comes after it matches ``--after-cursor`` of it."""
-        shown = self.run("journalctl", "-n", "0", "--show-cursor", "--no-pager").stdout
-        return "--after-cursor=" + shown.rpartition("-- cursor: ")[2].strip()
+        """What matches the entries of the journal from now on."""
+        return f"--since=@{self.sh('date +%s.%N')[:-3]}"
 
     def reset(self):
         """As a host is on which nothing was installed yet."""
         self.systemctl("stop", UNIT, "sessiond-revive.timer", check=False)
         self.sessiond("uninstall", "--purge", check=False)
-        self.sh(f"rm -rf {ROOT} /etc/systemd/system/{UNIT}.d /opt/probe; systemctl daemon-reload")
+        self.sh(f"rm -rf {ROOT} /etc/systemd/system/sessiond*.d /etc/credstore /opt/sessiond/lib/python3*/*/probe*")
+        self.systemctl("daemon-reload")
         self.systemctl("reset-failed", check=False)
 
 
-def build(folder, *, version=None):
-    """A wheel of the checkout, of a version that it is said to have."""
+def build(folder, *, version=None, unit=""):
+    """A wheel of the checkout; of another version, and with something more in its unit, if that is wanted."""
     source = folder / "source"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -221,6 +244,8 @@ def build(folder, *, version=None):
         text = file.read_text()
         (line,) = (line for line in text.splitlines() if line.startswith("version = "))
         file.write_text(text.replace(line, f'version = "{version}"'))
+    with (source / "systemd" / UNIT).open("a") as file:
+        file.write(unit)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
     subprocess.run(command, check=True, timeout=300)
     (wheel,) = folder.glob("*.whl")
@@ -249,6 +274,7 @@ def machine(tmp_path_factory, wheel):
 @pytest.fixture
 def host(machine):
     """The same, and afterwards it is again as it was."""
+    machine.began = machine.mark()
     yield machine
     machine.reset()
 
