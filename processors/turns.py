@@ -183,6 +183,8 @@ def _fit(kind: Any, value: Any) -> tuple[bool, Any]:
                 continue
         elif type(value) is option:
             return True, value
+        elif option is int and type(value) is float and value.is_integer():
+            return True, int(value)
     return False, None
 
 

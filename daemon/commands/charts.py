@@ -16,6 +16,9 @@ SUFFIXES = (".svg", ".png")
 MOST = 2_000
 """Days, weeks or months; a transcript may say that something happened in the year 1."""
 
+_NO_COST = "n/a"
+"""Of responses none of which has a price that is known."""
+
 _TOKENS = ("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens")
 
 
@@ -42,7 +45,7 @@ def draw(rows: Sequence[Mapping[str, Any]], key: str, file: Path | None, *, titl
     """
     known = {row[key]: row for row in rows if row[key] is not None}
     days = _without_gaps(sorted(known), key)
-    costs = [(known[day]["cost_usd"] or 0.0) if day in known else 0.0 for day in days]
+    costs = [known[day]["cost_usd"] if day in known else 0.0 for day in days]
     tokens = {name: [known[day][name] if day in known else 0 for day in days] for name in _TOKENS}
     if file is None:
         _on_the_terminal(days, costs, tokens, title)
@@ -69,31 +72,39 @@ def _without_gaps(days: Sequence[date], key: str) -> list[date]:
     return made
 
 
-def _on_the_terminal(days: Sequence[date], costs: list[float], tokens: Mapping[str, list[int]], title: str) -> None:
+def _on_the_terminal(
+    days: Sequence[date], costs: Sequence[float | None], tokens: Mapping[str, list[int]], title: str
+) -> None:
     all_tokens = [sum(each) for each in zip(*tokens.values(), strict=True)]
     grid = Table(title=title, title_justify="left", box=None, expand=True)
     grid.add_column(no_wrap=True)
     for head in ("cost", "tokens"):
         grid.add_column(head, justify="right", no_wrap=True)
         grid.add_column(ratio=1)
+    most = max((cost or 0.0 for cost in costs), default=0.0) or 1.0
     for day, cost, count in zip(days, costs, all_tokens, strict=True):
         grid.add_row(
             str(day),
-            f"${cost:,.2f}",
-            Bar(max(costs) or 1, 0, cost, color="green"),
+            _NO_COST if cost is None else f"${cost:,.2f}",
+            Bar(most, 0, cost or 0.0, color="green"),
             f"{count:,}",
             Bar(max(all_tokens) or 1, 0, count, color="blue"),
         )
     Console().print(grid)
 
 
-def _into(file: Path, days: Sequence[date], costs: list[float], tokens: Mapping[str, list[int]], title: str) -> None:
+def _into(
+    file: Path, days: Sequence[date], costs: Sequence[float | None], tokens: Mapping[str, list[int]], title: str
+) -> None:
     figure_class = _matplotlib()
     figure = figure_class(figsize=(10, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     figure.suptitle(title.replace("$", r"\$"))
     width = 0.8 * min((after - before for before, after in pairwise(days)), default=timedelta(1))
-    above.bar(days, costs, width=width)
+    above.bar(days, [cost or 0.0 for cost in costs], width=width)
+    for day, cost in zip(days, costs, strict=True):
+        if cost is None:
+            above.text(day, 0, _NO_COST, ha="center", va="bottom", rotation="vertical")
     above.set_ylabel("US dollars")
     bottom = [0] * len(days)
     for name, counts in tokens.items():

@@ -15,6 +15,12 @@ from processors.usage.reports import Kind, Report
 _WIDEST = 44
 """Of a text; what is longer is cut."""
 
+_NARROWER = (28, 20, 12, 8)
+"""Where there is no room for even the least columns with texts of that width."""
+
+_ANSWERS = ("cost_usd", "calls", "errors")
+"""What a report is asked for: the first of them that it has stays, however narrow the terminal is."""
+
 _HEADS = {
     "cache_creation_tokens": "cache write",
     "cache_read_tokens": "cache read",
@@ -31,7 +37,7 @@ _FORMATS: Mapping[Kind, str] = {"count": "{:,}", "usd": "${:,.2f}", "share": "{:
 def show(
     report: Report, rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], limit: int, *, title: str
 ) -> None:
-    """Print a report; where it is too wide, with shorter numbers, and then without its last columns."""
+    """Print a report; where it is too wide, with shorter numbers, without its last columns, with shorter texts."""
     console = Console()
     unbounded = console.options.update(max_width=10_000)
     for grid, last in _candidates(report, rows[:limit], total, title):
@@ -52,11 +58,14 @@ def _candidates(
         if name != "unpriced_responses" or total.get(name)  # that is rare, and is said when it is so
     ]
     yield _grid(report, columns, rows, total, title, short=False), False
-    least = [name for name in columns if name in report.keys or name == "cost_usd"]
-    while True:
-        spare = [name for name in columns if name not in least]
-        yield _grid(report, columns, rows, total, title, short=True), not spare
-        columns.remove(spare[-1])
+    answer = next(name for name in _ANSWERS if name in columns)
+    spare = [name for name in columns if name not in report.keys and name != answer]
+    yield _grid(report, columns, rows, total, title, short=True), False
+    while spare:
+        columns.remove(spare.pop())
+        yield _grid(report, columns, rows, total, title, short=True), False
+    for width in _NARROWER:
+        yield _grid(report, columns, rows, total, title, short=True, widest=width), width == _NARROWER[-1]
 
 
 def _grid(
@@ -67,6 +76,7 @@ def _grid(
     title: str,
     *,
     short: bool,
+    widest: int = _WIDEST,
 ) -> Table:
     grid = Table(title=title, title_justify="left", show_footer=bool(rows))
     for number, name in enumerate(columns):
@@ -79,21 +89,21 @@ def _grid(
             justify="left" if kind in {"text", "path", "day", "moment"} else "right",
             no_wrap=True,
             overflow="ellipsis",
-            max_width=_WIDEST if kind == "text" else None,
+            max_width=widest if kind in {"text", "path"} else None,
         )
     for row in rows:
         # As text, so that nothing of a transcript is taken for markup.
-        grid.add_row(*(Text(_shown(row[name], report.columns[name], short=short)) for name in columns))
+        grid.add_row(*(Text(_shown(row[name], report.columns[name], short=short, widest=widest)) for name in columns))
     return grid
 
 
-def _shown(value: Any, kind: Kind, *, short: bool) -> str:
+def _shown(value: Any, kind: Kind, *, short: bool, widest: int = _WIDEST) -> str:
     if value is None:
         return "-" if kind in {"usd", "milliseconds", "share"} else ""
     if kind == "count" and short:
         return _short(value)
-    if kind == "path" and len(value) > _WIDEST:
-        return "…" + printable(value[1 - _WIDEST :])
+    if kind == "path" and len(value) > widest:
+        return "…" + printable(value[1 - widest :])
     if kind in _FORMATS:
         return _FORMATS[kind].format(value)
     if kind in {"duration", "milliseconds"}:

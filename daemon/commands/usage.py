@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
+import msgspec
 import pyarrow as pa
 import typer
 
@@ -18,10 +19,11 @@ from daemon.config import load
 from daemon.errors import ConfigError, SessiondError, UnknownNameError, printable
 from daemon.query.files import show_table
 from daemon.query.formats import values_of
-from processors.usage.filters import Filters
-from processors.usage.options import known_zone
-from processors.usage.reports import REPORTS, totals
+from processors.usage.filters import Filters, today
+from processors.usage.options import UsageOptions, known_zone
+from processors.usage.reports import REPORTS, shown, totals
 from processors.usage.statements import statement, unpriced
+from processors.usage.views import prices_of
 
 _LIST = "; ".join(f"[bold]{name}[/bold]: {report.about}" for name, report in REPORTS.items()) + "."
 
@@ -55,6 +57,8 @@ def usage(
 
     Each response and each call counts once, however many lines and files repeat it. Costs are list prices in US
     dollars; a response whose price is not known is counted, has no cost, and is named below the table.
+    What something is not known of is left out: the time at work is that of whole sessions, so there is none of some
+    days, of a project or a model; and prompts, commands and API errors are of no model.
     A table on a terminal, CSV elsewhere; the daemon may run or not.
     """
     if report not in REPORTS:
@@ -63,24 +67,22 @@ def usage(
     settings, sources = load({"db": db, "socket": socket}, config)
     zone = _zone(timezone or str(settings.options.get("usage", {}).get("timezone", "UTC")))
     filters = Filters(_day(since, zone), _day(until, zone), user, project, model, zone)
+    if report == "commands" and model is not None:
+        raise ConfigError("commands have no model", "leave out --model")
     if filters.since and filters.until and filters.since > filters.until:
         raise ConfigError(f"{filters.since} is after {filters.until}", "see --since and --until")
-    answer = _Answer(found(settings, sources), report, filters)
+    answer = _Answer(found(settings, sources), report, filters, settings.options.get("usage", {}))
+    title = f"usage {report}, {answer.about()}"
     if form == "csv":
         show_table(answer.table, "csv")
-        return
-    title = f"usage {report}, {answer.about()}"
-    if form == "json":
+    elif form == "json":
         print(json.dumps(answer.as_json(), indent=2, default=_iso))  # noqa: T201
-        return
-    if form == "chart":
-        charts.draw(answer.rows, REPORTS[report].keys[0], output, title=title)
+    elif form == "chart":
+        charts.draw(answer.rows, answer.report.keys[0], output, title=title)
     else:
-        grids.show(REPORTS[report], answer.rows, answer.totals, limit, title=title)
-    if answer.unpriced:
-        models = ", ".join(f"{printable(row['model'])} ({row['responses']:,})" for row in answer.unpriced)
-        hint = "give their prices as [options.usage.prices] of the configuration"
-        print(f"no price is known for: {models}; they are in no cost ({hint})", file=sys.stderr)  # noqa: T201
+        grids.show(answer.report, answer.rows, answer.totals, limit, title=title)
+    for warning in answer.warnings():
+        print(warning, file=sys.stderr)  # noqa: T201
 
 
 def _form(report: str, *, json_output: bool, as_csv: bool, plot: bool, output: Path | None) -> str:
@@ -102,9 +104,10 @@ def _form(report: str, *, json_output: bool, as_csv: bool, plot: bool, output: P
 class _Answer:
     """What a report says, asked of the daemon or its database."""
 
-    def __init__(self, client: Client, name: str, filters: Filters) -> None:
-        self._client, self._name, self._filters = client, name, filters
-        report = REPORTS[name]
+    def __init__(self, client: Client, name: str, filters: Filters, options: Mapping[str, Any]) -> None:
+        """``options``: of the processor, in the settings."""
+        self._client, self._name, self._filters, self._options = client, name, filters, options
+        self.report = report = shown(name, filters)
         table = self._ask(statement(name, filters))
         # The rows of totals are the last one, or none.
         exact = _rows(table)[-1:] if report.exact else []
@@ -127,8 +130,37 @@ class _Answer:
             if "no table 'usage_" not in str(error):
                 raise
             raise ConfigError(
-                "this database has no usage in it yet", "sessiond run, or sessiond scan, with the processor usage"
+                "this database has no usage of this version in it yet",
+                "sessiond run, or sessiond scan, with the processor usage",
             ) from error
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the costs that it says, if it says any."""
+        if "cost_usd" not in self.report.columns:
+            return []
+        told = []
+        if self.unpriced:
+            models = ", ".join(map(_named, self.unpriced))
+            hint = "give their prices as [options.usage.prices] of the configuration"
+            told.append(f"no price is known for: {models}; they are in no cost ({hint})")
+        if self._priced_otherwise():
+            remedy = "restart the daemon" if self._client.running else "run sessiond scan with it"
+            told.append(f"costs are of other prices than this configuration has now ({remedy} to have them anew)")
+        return told
+
+    def _priced_otherwise(self) -> bool:
+        """Whether the database was made with other prices; a daemon's settings need not be those of who asks."""
+        if self._client.running and not self._options.get("prices"):
+            return False
+        try:
+            options = msgspec.convert(self._options, UsageOptions)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"options.usage: {printable(error)}", "see README") from error
+        try:
+            made_with = self._ask("SELECT prices FROM usage_settings").column("prices")[0].as_py()
+        except ConfigError:  # a version before this one made it
+            return True
+        return bool(made_with != prices_of(options))
 
     def about(self) -> str:
         """What it is about, in words."""
@@ -146,6 +178,11 @@ class _Answer:
             "totals": self.totals,
             "unpriced": self.unpriced,
         }
+
+
+def _named(unpriced: Mapping[str, Any]) -> str:
+    speed = f" at speed {printable(unpriced['speed'])}" if unpriced["speed"] else ""
+    return f"{printable(unpriced['model'])}{speed} ({unpriced['responses']:,})"
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -168,12 +205,11 @@ def _day(text: str | None, zone: str) -> date | None:
     """A day as it is given: a date, ``today``, or ``30d`` for the first of the last 30 days."""
     if text is None:
         return None
-    today = datetime.now(ZoneInfo(zone)).date()
-    if text == "today":
-        return today
     try:
+        if text == "today":
+            return today(zone)
         if text.endswith("d") and text[:-1].isdecimal():
-            return today - timedelta(int(text[:-1]) - 1)
+            return today(zone) - timedelta(max(int(text[:-1]) - 1, 0))
         return date.fromisoformat(text)
     except (ValueError, OverflowError):
         raise ConfigError(

@@ -1,10 +1,11 @@
 """What a report is about: days, a user, a project, models; as conditions of SQL."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
-from processors.usage.sums import local_time
+import duckdb
+
+from processors.usage.sums import local_time, quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,43 +27,58 @@ class Filters:
     model: str | None = None
     timezone: str = "UTC"
 
-    def where(self, *, days: bool = True, models: bool = True) -> str:
-        """A condition on the columns occurred_at, username, cwd and, if not without, model."""
-        conditions = ["true"]
-        if days and self.since is not None:
-            conditions.append(f"occurred_at >= TIMESTAMP '{self._midnight(self.since)}'")
-        if days and self.until is not None:
-            conditions.append(f"occurred_at < TIMESTAMP '{self._midnight(self.until, days=1)}'")
-        if self.user is not None:
-            conditions.append(f"username = {quoted(self.user)}")
+    @property
+    def whole(self) -> bool:
+        """Whether whole sessions are asked for, at most of one user."""
+        return self.since is None and self.until is None and self.project is None and self.model is None
+
+    def where(self) -> str:
+        """A condition on the columns occurred_at, username, cwd and model; "true" if there is none."""
+        conditions = [*self._of_days("occurred_at"), *self._of_user()]
         if self.project is not None:
             folder = self.project.rstrip("/") or "/"
             below, last = quoted(f"{folder.rstrip('/')}/"), quoted(f"/{folder.lstrip('/')}")
             conditions.append(f"(cwd = {quoted(folder)} OR starts_with(cwd, {below}) OR ends_with(cwd, {last}))")
-        if models and self.model is not None:
+        if self.model is not None:
             conditions.append(f"contains(lower(model), {quoted(self.model.lower())})")
-        return " AND ".join(conditions)
+        return " AND ".join(conditions) or "true"
 
-    def overlaps(self, start: str, end: str) -> str:
-        """A condition: what lasts from one column to the other has a part in these days."""
-        conditions = ["true"]
-        if self.since is not None:
-            conditions.append(f"{end} >= TIMESTAMP '{self._midnight(self.since)}'")
-        if self.until is not None:
-            conditions.append(f"{start} < TIMESTAMP '{self._midnight(self.until, days=1)}'")
-        return " AND ".join(conditions)
+    def of_user(self) -> str:
+        """A condition on the column username alone."""
+        return " AND ".join(self._of_user()) or "true"
 
     def local(self, column: str) -> str:
         """A moment as the clocks there show it."""
         return local_time(self.timezone, column)
 
-    def _midnight(self, day: date, days: int = 0) -> str:
-        """When a day begins, or the one so many ``days`` later, in UTC."""
-        try:
-            there = datetime.combine(day + timedelta(days), time(), ZoneInfo(self.timezone))
-            return str(there.astimezone(UTC).replace(tzinfo=None))
-        except OverflowError:  # the first or the last day that there is
-            return "-infinity" if day.year == 1 else "infinity"
+    def _of_user(self) -> list[str]:
+        return [] if self.user is None else [f"username = {quoted(self.user)}"]
+
+    def _of_days(self, column: str) -> list[str]:
+        """Conditions on days: those of the clocks that tell the days in reports.
+
+        In some zones a day begins twice, or not at midnight, so that no moment in UTC tells it from the one before.
+        The clocks are asked for what is near to such a moment alone.
+        """
+        conditions = []
+        there = self.local(quarter(column))
+        if self.since is not None:
+            first = f"TIMESTAMP '{self.since}'"
+            conditions.append(f"{column} >= {first} - INTERVAL 1 DAY")
+            conditions.append(f"({column} >= {first} + INTERVAL 1 DAY OR {there} >= {first})")
+        if self.until is not None:
+            after = f"TIMESTAMP '{self.until}' + INTERVAL 1 DAY"
+            conditions.append(f"{column} < {after} + INTERVAL 1 DAY")
+            conditions.append(f"({column} < {after} - INTERVAL 1 DAY OR {there} < {after})")
+        return conditions
+
+
+def today(zone: str) -> date:
+    """The day that it is in a time zone, by the clocks of the database."""
+    with duckdb.connect(":memory:") as clock:
+        day = clock.execute("SELECT timezone(?, get_current_timestamp())::DATE", [zone]).fetchall()[0][0]
+    assert isinstance(day, date)
+    return day
 
 
 def quoted(value: str) -> str:

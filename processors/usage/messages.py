@@ -28,4 +28,5 @@ MESSAGES = Table(
     },
 )
 """A response is several lines, and a resumed session copies old ones: never add these rows up, see the view
-``usage_tokens``. Lines with the same message id have the same ``response_key``; without one, each has its own."""
+``usage_tokens``. Lines with the same message id have the same ``response_key``; without one, each has its own. An
+empty id, tier or speed is none."""

@@ -7,7 +7,7 @@ database prices any number of rows by itself, and old rows anew when the prices 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -31,6 +31,9 @@ from processors.usage.options import OwnPrice
 
 STANDARD, FAST, BATCH = "standard", "fast", "batch"
 _CONTEXTS = {STANDARD: None, FAST: {"speed": "fast"}, BATCH: {"processing": "batch"}}
+ANY = "any"
+"""The tier of the operator's own prices, which hold for all."""
+
 _FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 31)
 _NO_LIMIT = 1 << 62
 
@@ -45,7 +48,7 @@ class Rate:
 
     Attributes:
         price: its name.
-        tier: of the responses: standard, fast or batch.
+        tier: of the responses: standard, fast or batch; or any.
         since, until: the day of the response, in UTC; the last one is excluded.
         over, upto: all tokens of the prompt, cached ones included; the first one is excluded.
 
@@ -70,22 +73,22 @@ RATE_COLUMNS = tuple(Rate.__dataclass_fields__)
 
 def rates(own: Sequence[OwnPrice]) -> list[Rate]:
     """All prices: the operator's own, and those of Anthropic's models."""
+    listed = [rate for model in _models() for tier in _CONTEXTS for rate in _rates_of(model, tier)]
+    search = max((rate.search for rate in listed), default=0.0)
     found = []
     for number, price in enumerate(own):
         read, short, long = (
             price.input if given is None else given
             for given in (price.cache_read, price.cache_write_5m, price.cache_write_1h)
         )
-        tiers = _CONTEXTS if price.speed is None else (price.speed,)
-        found += [
+        asked = search if price.web_search is None else price.web_search
+        found.append(
             Rate(
-                f"own {number}", tier, _FIRST, _LAST, -1, _NO_LIMIT, price.input, price.output, read, short, long, 0.0
+                *(f"own {number}", ANY, _FIRST, _LAST, -1, _NO_LIMIT),
+                *(price.input, price.output, read, short, long, asked),
             )
-            for tier in tiers
-        ]
-    for model in _models():
-        found += [rate for tier in _CONTEXTS for rate in _rates_of(model, tier)]
-    return found
+        )
+    return found + listed
 
 
 def named(own: Sequence[OwnPrice]) -> str:
@@ -95,7 +98,7 @@ def named(own: Sequence[OwnPrice]) -> str:
     """
     cases = [
         f"WHEN lower(model) LIKE {_pattern(price.model)} ESCAPE '!'"
-        + (f" AND speed = {_text(price.speed)}" if price.speed is not None else "")
+        + (f" AND coalesce(speed, '{STANDARD}') = {_text(price.speed)}" if price.speed else "")
         + f" THEN 'own {number}'"
         for number, price in enumerate(own)
     ]
@@ -104,11 +107,21 @@ def named(own: Sequence[OwnPrice]) -> str:
 
 
 def tier() -> str:
-    """An SQL expression: the tier of a response by its columns ``speed`` and ``service_tier``."""
+    """An SQL expression: the tier of a response by its columns ``price``, ``speed`` and ``service_tier``."""
     return (
-        f"CASE WHEN speed IS NOT NULL AND speed <> '{STANDARD}' THEN speed"
+        f"CASE WHEN starts_with(price, 'own ') THEN '{ANY}'"
+        f" WHEN speed IS NOT NULL AND speed <> '{STANDARD}' THEN speed"
         f" WHEN service_tier = '{BATCH}' THEN '{BATCH}' ELSE '{STANDARD}' END"
     )
+
+
+def day(moment: str) -> str:
+    """An SQL expression: the day whose prices count at a moment; now, where that is not known.
+
+    Days before the first price and after the last one have the nearest.
+    """
+    last = f"DATE '{_LAST - timedelta(1)}'"
+    return f"greatest(least(coalesce({moment}::DATE, {last}), {last}), DATE '{_FIRST}')"
 
 
 def values(own: Sequence[OwnPrice]) -> str:

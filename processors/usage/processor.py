@@ -5,6 +5,7 @@ from processors.usage.events import EVENTS
 from processors.usage.fold import Fold
 from processors.usage.messages import MESSAGES
 from processors.usage.options import UsageOptions
+from processors.usage.prompts import PROMPT_LINES
 from processors.usage.summary import SUMMARY, Summary
 from processors.usage.views import views
 
@@ -13,9 +14,9 @@ class UsageProcessor:
     """Counts what was used. Each table's rows follow from the session's lines alone."""
 
     name = "usage"
-    version = 2
+    version = 3
     cadence_minutes = 0
-    tables = (EVENTS, MESSAGES, SUMMARY)
+    tables = (EVENTS, MESSAGES, PROMPT_LINES, SUMMARY)
     carry_type = Summary
     options_type = UsageOptions
 

@@ -1,8 +1,10 @@
 """Reports: the questions that are asked most, and what the answers look like."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from processors.usage.filters import Filters
 
 Kind = Literal["text", "path", "count", "usd", "share", "day", "moment", "duration", "milliseconds"]
 
@@ -122,6 +124,19 @@ REPORTS: Mapping[str, Report] = {
         exact=False,
     ),
 }
+
+
+def shown(name: str, filters: Filters) -> Report:
+    """A report with the columns that can be told of what is asked for.
+
+    Of time at work it is only known how much there was in a whole session, and a prompt is of no model.
+    """
+    report = REPORTS[name]
+    hidden = set() if filters.whole else {"active_seconds"}
+    if filters.model is not None:
+        hidden.add("prompts")
+    columns = {column: kind for column, kind in report.columns.items() if column not in hidden}
+    return replace(report, columns=columns)
 
 
 def totals(report: Report, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:

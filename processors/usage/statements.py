@@ -1,9 +1,9 @@
 """Reports as statements over the tables and views of usage."""
 
 from processors.usage.blocks import blocks
-from processors.usage.filters import Filters, quoted
+from processors.usage.filters import Filters
 from processors.usage.reports import TOKENS
-from processors.usage.sums import CALLS_SUMS, SUMS
+from processors.usage.sums import CALLS_SUMS, SUMS, quarter
 
 TOTAL = "is_total"
 """The column that is true in the last row, which holds the totals, where a report is exact."""
@@ -13,6 +13,13 @@ _CALLS_SQL = f"{CALLS_SUMS}, count(*) FILTER (is_error) / nullif(count(*), 0) AS
 _ADDED = ", ".join(
     f"sum({name}) AS {name}" if kind == "usd" else f"sum({name})::BIGINT AS {name}" for name, kind in TOKENS.items()
 )
+
+_COUNTED = ", ".join(
+    f"coalesce(sum({name}), 0)::BIGINT AS {name}"
+    for name in ("calls", "errors", "prompts", *TOKENS)
+    if name != "cost_usd"
+)
+_FILE = "hash(session_file) AS file"
 
 _PERIODS = {
     "daily": ("day", "{}::DATE"),
@@ -56,10 +63,10 @@ def statement(name: str, filters: Filters) -> str:
 
 
 def _period_sql(key: str, period: str, filters: Filters) -> str:
-    # Clocks are asked for each quarter of an hour instead of each response: no zone changes between two of them.
+    # Clocks are asked for each quarter of an hour instead of each response.
     return f"""
         WITH quarters AS (
-            SELECT time_bucket(INTERVAL 15 MINUTE, occurred_at) AS quarter, username, hash({_SESSION}) AS session,
+            SELECT {quarter("occurred_at")} AS quarter, username, hash({_SESSION}) AS session,
                 {SUMS}
             FROM usage_tokens WHERE {filters.where()} GROUP BY ALL
         ),
@@ -81,78 +88,84 @@ def _calls_sql(keys: str, which: str, filters: Filters) -> str:
 
 
 def _work(filters: Filters) -> str:
-    """What each session of these days spent and called, and what was done in it on the whole."""
-    narrowed = filters.project is not None or filters.model is not None
-    join = "SEMI JOIN (SELECT session_id, username FROM spent UNION SELECT session_id, username FROM called)"
+    """What was done in each session in which something was done; of whole sessions, in each that there is."""
+    where, whole = filters.where(), filters.whole
+    said = where if filters.model is None else "false"  # a prompt is of no model
+    active = "coalesce(sum(active_seconds) FILTER (agent_id IS NULL), 0)" if whole else "NULL::DOUBLE"
+    # First by file, by a number that stands for its name: all that is of a file is of one session of one user.
     return f"""
-        WITH spent AS (
-            SELECT {_SESSION} AS session_id, username, {SUMS} FROM usage_tokens WHERE {filters.where()} GROUP BY ALL
+        WITH did AS (
+            SELECT {_FILE}, {SUMS}, max(occurred_at) AS last_at FROM usage_tokens WHERE {where} GROUP BY ALL
+            UNION ALL BY NAME
+            SELECT {_FILE}, count(*) FILTER (event_type <> 'slash_command') AS calls,
+                count(*) FILTER (is_error) AS errors, max(occurred_at) AS last_at
+            FROM usage_calls WHERE {where} GROUP BY ALL
+            UNION ALL BY NAME
+            SELECT {_FILE}, count(*) AS prompts, max(occurred_at) AS last_at
+            FROM usage_prompts WHERE {said} GROUP BY ALL
         ),
-        called AS (
-            SELECT {_SESSION} AS session_id, username, count(*) AS calls, count(*) FILTER (is_error) AS errors
-            FROM usage_calls WHERE event_type <> 'slash_command' AND {filters.where()} GROUP BY ALL
+        sums AS (
+            SELECT file, {_ADDED}, sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
+                sum(prompts)::BIGINT AS prompts, max(last_at) AS last_at, true AS active
+            FROM did GROUP BY file
         ),
-        done AS (
-            SELECT {_SESSION} AS session_id, username, any_value(title) AS title, max(ended_at) AS last_at,
-                coalesce(sum(active_seconds) FILTER (agent_id IS NULL), 0) AS active_seconds,
-                coalesce(sum(user_messages) FILTER (agent_id IS NULL), 0)::BIGINT AS prompts,
-                count(*) FILTER (agent_id IS NOT NULL) AS subagents
-            FROM usage_session_summary
-            WHERE {"true" if filters.user is None else f"username = {quoted(filters.user)}"}
-            GROUP BY ALL HAVING {filters.overlaps("min(started_at)", "max(ended_at)")}
+        files AS (
+            SELECT {_FILE}, {_SESSION} AS session_id, username, agent_id, title, ended_at, active_seconds
+            FROM usage_session_summary WHERE {filters.of_user()}
         ),
         work AS (
-            SELECT * FROM done {f"{join} USING (session_id, username)" if narrowed else ""}
-            LEFT JOIN spent USING (session_id, username) LEFT JOIN called USING (session_id, username)
+            SELECT session_id, username, arg_max(title, ended_at) FILTER (agent_id IS NULL) AS title,
+                {"greatest(max(last_at), max(ended_at))" if whole else "max(last_at)"} AS last_at,
+                {active} AS active_seconds, count(agent_id) FILTER (active) AS subagents,
+                {_COUNTED}, sum(cost_usd) AS cost_usd
+            FROM files FULL JOIN sums USING (file) GROUP BY session_id, username
+            {"" if whole else "HAVING bool_or(active)"}
         )"""
-
-
-_COUNTED = ", ".join(f"coalesce({name}, 0) AS {name}" for name in ("calls", "errors", *TOKENS) if name != "cost_usd")
 
 
 def _sessions_sql(filters: Filters) -> str:
     return f"""{_work(filters)}
-        SELECT session_id, username, title, {filters.local("last_at")} AS last_at, active_seconds, prompts, subagents,
-            {_COUNTED}, cost_usd
+        SELECT * REPLACE ({filters.local("last_at")} AS last_at)
         FROM work ORDER BY work.last_at DESC NULLS LAST, session_id, username"""
 
 
 def _users_sql(filters: Filters) -> str:
     return f"""{_work(filters)}
         SELECT username, count(*) AS sessions, sum(active_seconds) AS active_seconds, sum(prompts)::BIGINT AS prompts,
-            coalesce(sum(calls), 0)::BIGINT AS calls, coalesce(sum(errors), 0)::BIGINT AS errors, {_ADDED}
-        FROM (SELECT username, active_seconds, prompts, {_COUNTED}, cost_usd FROM work) GROUP BY username
-        ORDER BY cost_usd DESC NULLS LAST, username"""
+            sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors, {_ADDED}
+        FROM work GROUP BY username ORDER BY cost_usd DESC NULLS LAST, username"""
 
 
 def _blocks_sql(filters: Filters) -> str:
-    # Windows follow from all that a user has done, also before these days.
-    spent = f"(SELECT * FROM usage_tokens WHERE {filters.where(days=False)})"
+    # Windows follow from all that a user has done, whatever of it is counted.
+    tokens = "usage_tokens" if filters.user is None else f"(SELECT * FROM usage_tokens WHERE {filters.of_user()})"
+    counted = "true" if filters.whole else filters.where()
     return f"""
         SELECT username, {filters.local("started_at")} AS started_at, {filters.local("ends_at")} AS ends_at,
             {", ".join(TOKENS)}
-        FROM ({blocks(spent)}) AS found
-        WHERE {filters.overlaps("found.started_at", "found.ends_at - INTERVAL 1 MICROSECOND")}
+        FROM ({blocks(tokens, counted)}) AS found
         ORDER BY found.started_at DESC, username"""
 
 
 def _errors_sql(filters: Filters) -> str:
-    return f"""
+    tools = f"""
         SELECT 'tool' AS kind, tool_name AS name, {_CALLS_SQL},
             {filters.local("max(occurred_at) FILTER (is_error)")} AS last_at
         FROM usage_calls WHERE event_type <> 'slash_command' AND {filters.where()}
-        GROUP BY tool_name HAVING errors > 0
+        GROUP BY tool_name HAVING errors > 0"""
+    requests = f"""
         UNION ALL BY NAME
         SELECT 'request' AS kind, 'API error' AS name, count(DISTINCT response_key) AS errors,
             count(DISTINCT username) AS users, count(DISTINCT {_SESSION}) AS sessions,
             {filters.local("max(occurred_at)")} AS last_at
-        FROM usage_messages WHERE is_api_error AND {filters.where(models=False)} HAVING errors > 0
-        ORDER BY errors DESC, name"""
+        FROM usage_messages WHERE is_api_error AND {filters.where()} HAVING errors > 0"""
+    # An error of the service is of no model.
+    return f"{tools}{requests if filters.model is None else ''} ORDER BY errors DESC, name"
 
 
 def unpriced(filters: Filters) -> str:
-    """A statement: the models whose price is not known, and how many responses each has given."""
+    """A statement: the models whose price is not known, at which speed, and how many responses each has given."""
     return f"""
-        SELECT coalesce(model, 'no model') AS model, count(*) AS responses
+        SELECT coalesce(model, 'no model') AS model, nullif(speed, 'standard') AS speed, count(*) AS responses
         FROM usage_tokens WHERE cost_usd IS NULL AND {filters.where()}
-        GROUP BY ALL ORDER BY responses DESC, model LIMIT 20"""
+        GROUP BY ALL ORDER BY responses DESC, model, speed LIMIT 20"""

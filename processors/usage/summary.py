@@ -4,13 +4,13 @@ import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
 from processors.contract import Table
-from processors.turns import Message, Turn, Usage
+from processors.turns import Message, Turn
 from processors.usage.events import Event
+from processors.usage.tokens import NOTHING, Kinds, Tokens
 
 SUMMARY = Table(
     "usage_session_summary",
@@ -62,8 +62,9 @@ SYNTHETIC = "<synthetic>"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT = float(1 << 32)
-# Beyond this no counter is real, and sums stay inside BIGINT whatever a transcript claims.
-_MAX_TOKENS = 2**40
+
+_SIDECHAIN = b""
+"""What stands for the request of all copies of a response that are in sidechains."""
 
 
 def micros(timestamp: datetime | None) -> int | None:
@@ -77,45 +78,15 @@ def micros(timestamp: datetime | None) -> int | None:
     return (aware - _EPOCH) // _MICROSECOND
 
 
-class Tokens(NamedTuple):
-    """Token counts of one response, never NULL and never negative."""
-
-    input: int
-    output: int
-    cache_5m: int
-    cache_1h: int
-    cache_read: int
-
-
-def tokens(usage: Usage) -> Tokens:
-    """Counts as billed; the split of the cache creation, where present, adds up to its total."""
-    created = usage.cache_creation
-    in_5m = (created.ephemeral_5m_input_tokens or 0) if created else 0
-    in_1h = (created.ephemeral_1h_input_tokens or 0) if created else 0
-    counts = Tokens(
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        in_5m if in_5m or in_1h else usage.cache_creation_input_tokens or 0,
-        in_1h,
-        usage.cache_read_input_tokens or 0,
-    )
-    if min(counts) < 0 or max(counts) > _MAX_TOKENS:
-        return Tokens(*(count if 0 <= count <= _MAX_TOKENS else 0 for count in counts))
-    return counts
-
-
-def searches(usage: Usage) -> int:
-    """How often the web was searched for this response, which costs besides."""
-    asked = usage.server_tool_use.web_search_requests if usage.server_tool_use else None
-    return asked if asked is not None and 0 <= asked <= _MAX_TOKENS else 0
-
-
 class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     """The state of the fold.
 
-    ``open_calls`` holds, by tool_use_id, number, time and id of each call whose result has not come yet (a call may
-    stand in a file twice). ``responses`` holds, by hashed message id, the counts of each of its requests by hashed
-    request id, as they were in the copy with the largest total: a response is several lines and counts once.
+    ``open_calls`` holds, by tool_use_id, number, time and id of each call whose result has not come yet (one may
+    stand in a file twice); ``early_results``, by hashed tool_use_id, whether a result is an error, and its time, if
+    the call has not come yet. ``responses`` holds, by hashed message id, the counts of each of its requests by hashed
+    request id, as they were in the copy with the largest total: a response is several lines and counts once. What
+    sidechains say of it stands there as one more request, until there is another. ``has_rows``: there are rows with
+    this ``session_id``, so that it stays what it is, known or not.
     """
 
     lines: int = 0
@@ -138,12 +109,14 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     models: dict[str, int] = msgspec.field(default_factory=dict)
     events: int = 0
     open_calls: dict[str, list[tuple[int, int | None, int]]] = msgspec.field(default_factory=dict)
-    responses: dict[bytes, dict[bytes, tuple[int, int, int, int]]] = msgspec.field(default_factory=dict)
+    responses: dict[bytes, dict[bytes, Kinds]] = msgspec.field(default_factory=dict)
     assistant_lines: int = 0
     usage_lines: int = 0
     unknown_lines: int = 0
     answered_calls: int = 0
     counted_responses: int = 0
+    early_results: dict[bytes, tuple[bool, int | None]] = msgspec.field(default_factory=dict)
+    has_rows: bool = False
 
     def see_times(self, times: Iterable[int]) -> None:
         """Count the time between lines, in the order in which they stand in the file."""
@@ -158,11 +131,6 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             elif now < start:
                 start = now
         self.started_at, self.ended_at, self.active_micros = start, end, active
-
-    def see_prompt(self, turn: Turn) -> None:
-        """Count a user's line, if a person wrote it."""
-        if _is_prompt(turn):
-            self.user_messages += 1
 
     def see_event(self, event: Event) -> None:
         """Number an event, and count it by its kind."""
@@ -188,24 +156,29 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         if not message.id:
             if spent is not None:
                 self.counted_responses += 1
-                self._add(spent, (0, 0, 0, 0))
+                self._add(spent.kinds(), NOTHING)
             return
         known = self.responses.setdefault(short(message.id), {})
         if not known and message.model is not None and message.model != SYNTHETIC:
             self.models[message.model] = self.models.get(message.model, 0) + 1
         if spent is None:
             return
-        request = short(turn.request_id or "")
-        before = known.get(request, (0, 0, 0, 0))
+        request = _SIDECHAIN if turn.is_sidechain else short(turn.request_id or "")
+        if request == _SIDECHAIN and known and _SIDECHAIN not in known:
+            return  # a copy of one that is no sidechain's
+        if request != _SIDECHAIN and _SIDECHAIN in known:
+            self.counted_responses -= 1
+            self._add(NOTHING, known.pop(_SIDECHAIN))
+        before = known.get(request, NOTHING)
         self.counted_responses += request not in known
-        if request not in known or sum(spent) > sum(before):
-            known[request] = self._add(spent, before)
+        now = spent.kinds()
+        if request not in known or sum(now) > sum(before):
+            known[request] = now
+            self._add(now, before)
 
-    def _add(self, counts: Tokens, before: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        now = (counts.input, counts.output, counts.cache_read, counts.cache_5m + counts.cache_1h)
+    def _add(self, now: Kinds, before: Kinds) -> None:
         for kind in range(4):
             self.totals[kind] += now[kind] - before[kind]
-        return now
 
     def row(self, agent_id: str | None) -> tuple[object, ...]:
         """The summary as a row of the table."""
@@ -247,21 +220,6 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             "unanswered_calls": (self.tool_calls - self.answered_calls, self.tool_calls),
             "lines_without_usage": (self.assistant_lines - self.usage_lines, self.assistant_lines),
         }
-
-
-def _is_prompt(turn: Turn) -> bool:
-    """Whether a person wrote this line: no tool result, no meta line, no output of a local command."""
-    message = turn.message
-    if message is None or turn.is_meta or turn.is_compact_summary or turn.is_visible_in_transcript_only:
-        return False
-    if isinstance(message.content, str):
-        return bool(message.content.strip()) and not message.content.startswith("<local-command-")
-    blocks = message.content or []
-    if any(block.type == "tool_result" for block in blocks):
-        return False
-    texts = [block.text or "" for block in blocks if block.type == "text"]
-    said = any(text.strip() and not text.startswith("<local-command-") for text in texts)
-    return said or any(block.type in {"image", "document"} for block in blocks)
 
 
 def key_of(text: str) -> int:

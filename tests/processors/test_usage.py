@@ -217,7 +217,11 @@ ENTRIES = (
     | st.builds(lambda entry: {name: entry[name] for name in ("type", "message")}, st.builds(result, SECONDS, USES))
     | st.sampled_from([{"type": "summary", "summary": "x"}, {}, {"type": 1}, {"type": "user", "message": []}])
 )
-ENCODED = ENTRIES.map(lambda entry: json.dumps(entry).encode()) | st.sampled_from([b"", b"nonsense", b"\xff", b"[]"])
+MARKS = st.sampled_from(
+    [{}, {}, {"sessionId": None}, {"sessionId": "other"}, {"isSidechain": True}, {"requestId": "r2"}]
+)
+MARKED = st.builds(lambda entry, mark: entry | mark, ENTRIES, MARKS)
+ENCODED = MARKED.map(lambda entry: json.dumps(entry).encode()) | st.sampled_from([b"", b"nonsense", b"\xff", b"[]"])
 
 
 @given(st.lists(ENCODED, max_size=12), st.lists(st.integers(0, 12), max_size=4))

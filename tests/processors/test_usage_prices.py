@@ -128,6 +128,62 @@ def test_a_response_without_a_time_costs_what_it_costs_now(costs):
     assert costs([line, answer(1, "claude-opus-4-6", LARGE, day="2026-11-01")])[0] == pytest.approx(0.178)
 
 
+def test_days_before_the_first_price_and_after_the_last_have_the_nearest(costs):
+    days = ("1969-07-20", "0001-01-01", "2025-01-01", "9999-12-31", "2027-01-01")
+    found = costs([answer(number, "claude-sonnet-4-5", LARGE, day=day) for number, day in enumerate(days)])
+    assert found[:2] == [found[2]] * 2
+    assert found[3] == found[4] is not None
+
+
+FEW = dict.fromkeys(SMALL, 0) | {"input": 1_000_000}
+
+
+def test_an_own_price_without_a_speed_holds_at_any_speed_and_for_batches(costs):
+    own = {"prices": [{"model": "glm", "input": 7, "output": 1}]}
+    lines = [
+        answer(0, "glm", FEW, speed="turbo"),
+        answer(1, "glm", FEW, tier="batch"),
+        answer(2, "glm", FEW, speed="turbo", tier="batch"),
+        answer(3, "glm", FEW, speed=""),
+        answer(4, "glm", FEW, tier="priority"),
+    ]
+    assert costs(lines, own) == [7] * 5
+
+
+def test_an_own_price_of_a_speed_holds_for_batches_too_and_standard_is_that_of_responses_without_one(costs):
+    own = {
+        "prices": [
+            {"model": "glm", "input": 7, "output": 1, "speed": "standard"},
+            {"model": "glm", "input": 9, "output": 1, "speed": "turbo"},
+        ]
+    }
+    lines = [
+        answer(0, "glm", FEW, speed="standard", tier="batch"),
+        answer(1, "glm", FEW),
+        answer(2, "glm", FEW, speed="turbo"),
+        answer(3, "glm", FEW, speed="fast"),
+    ]
+    assert costs(lines, own) == [7, 7, 9, None]
+
+
+def test_an_empty_speed_is_that_of_a_response_without_one(costs):
+    assert costs([answer(0, "claude-opus-5", SMALL, speed=""), answer(1, "claude-opus-5", SMALL)])[0] is not None
+
+
+def test_a_web_search_under_an_own_price_is_never_free_unless_it_says_so(costs):
+    own = {
+        "prices": [
+            {"model": "glm", "input": 1, "output": 1},
+            {"model": "claude-*", "input": 1, "output": 1},
+            {"model": "kimi", "input": 1, "output": 1, "web_search": 3},
+            {"model": "free", "input": 1, "output": 1, "web_search": 0},
+        ]
+    }
+    asked = dict.fromkeys(SMALL, 0) | {"searches": 1_000}
+    lines = [answer(number, name, asked) for number, name in enumerate(["glm", "claude-opus-5", "kimi", "free"])]
+    assert costs(lines, own) == [10, 10, 3, 0]
+
+
 def test_own_prices_go_first_and_the_first_that_fits_counts(costs):
     own = {
         "prices": [
@@ -155,6 +211,8 @@ def test_own_prices_go_first_and_the_first_that_fits_counts(costs):
         ({"timezone": "Middle/Earth"}, "'Middle/Earth' is no time zone"),
         ({"timezone": "../../etc/passwd"}, "is no time zone"),
         ({"prices": [{"model": "x", "input": -1, "output": 1}]}, "not negative"),
+        ({"prices": [{"model": "x", "input": 1, "output": 1, "web_search": -1}]}, "not negative"),
+        ({"timezone": "posix/Europe/Berlin"}, "is no time zone"),
         ({"prices": [{"model": "x", "input": 1}]}, "missing required field `output`"),
         ({"prices": [{"model": "x", "input": 1, "output": 1, "currency": "EUR"}]}, "unknown field `currency`"),
         ({"zone": "UTC"}, "unknown field `zone`"),
@@ -180,6 +238,7 @@ def test_a_price_that_is_corrected_counts_for_old_responses_too(tmp_path):
                     "cache_read": 0,
                     "cache_write_1h": 0,
                     "cache_write_5m": 0,
+                    "web_search": 0,
                 }
             ],
         ):
