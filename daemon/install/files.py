@@ -54,7 +54,7 @@ def files(command: Path, root: Path, systemd: int) -> Iterator[Placed]:
     yield Placed(UNITS / UNIT, unit(command, root))
     for name in ("sessiond-revive.service", "sessiond-revive.timer"):
         yield Placed(UNITS / name, packaged(name))
-    rising = packaged("sessiond.service.d/50-restart.conf") if systemd >= RESTART_STEPS else None
+    rising = packaged("drop-ins/50-restart.conf") if systemd >= RESTART_STEPS else None
     yield Placed(UNITS / _DROP_IN, rising)
     yield Placed(SYSUSERS, packaged("sysusers.conf"))
     yield Placed(TMPFILES, packaged("tmpfiles.conf"))
