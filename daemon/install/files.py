@@ -15,6 +15,7 @@ UNITS = Path("/usr/local/lib/systemd/system")
 CATALOG = Path("/usr/local/lib/systemd/catalog/sessiond.catalog")
 SYSUSERS = Path("/usr/local/lib/sysusers.d/sessiond.conf")
 TMPFILES = Path("/usr/local/lib/tmpfiles.d/sessiond.conf")
+EXAMPLE = Path("/usr/local/share/doc/sessiond/drop-in.conf")
 CONFIG = Path("/etc/sessiond/config.toml")
 STATE = Path("/var/lib/sessiond")
 COMMAND = Path("/usr/local/bin/sessiond")
@@ -58,6 +59,7 @@ def files(command: Path, root: Path, systemd: int) -> Iterator[Placed]:
     yield Placed(UNITS / _DROP_IN, rising)
     yield Placed(SYSUSERS, packaged("sysusers.conf"))
     yield Placed(TMPFILES, packaged("tmpfiles.conf"))
+    yield Placed(EXAMPLE, packaged("drop-ins/example.conf"))
     yield Placed(CATALOG, packaged("sessiond.catalog"))
 
 
