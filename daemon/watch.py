@@ -44,8 +44,8 @@ _FILTER: list[type[FileSystemEvent]] = [
 _CANARY_FILTER: list[type[FileSystemEvent]] = [FileModifiedEvent, FileAttribEvent]
 
 CANARY_SECONDS = 5.0
-STOP_SECONDS = 10.0
-"""The threads of the watcher end within a second, unless one of them hangs."""
+STOP_SECONDS = 30.0
+"""The threads of the watcher end within a second for 100,000 folders, unless one of them hangs."""
 
 REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"})
 

@@ -15,6 +15,7 @@ UNITS = Path("/usr/local/lib/systemd/system")
 CATALOG = Path("/usr/local/lib/systemd/catalog/sessiond.catalog")
 SYSUSERS = Path("/usr/local/lib/sysusers.d/sessiond.conf")
 TMPFILES = Path("/usr/local/lib/tmpfiles.d/sessiond.conf")
+EXAMPLE = Path("/usr/local/share/doc/sessiond/drop-in.conf")
 CONFIG = Path("/etc/sessiond/config.toml")
 STATE = Path("/var/lib/sessiond")
 COMMAND = Path("/usr/local/bin/sessiond")
@@ -54,10 +55,11 @@ def files(command: Path, root: Path, systemd: int) -> Iterator[Placed]:
     yield Placed(UNITS / UNIT, unit(command, root))
     for name in ("sessiond-revive.service", "sessiond-revive.timer"):
         yield Placed(UNITS / name, packaged(name))
-    rising = packaged("sessiond.service.d/50-restart.conf") if systemd >= RESTART_STEPS else None
+    rising = packaged("drop-ins/50-restart.conf") if systemd >= RESTART_STEPS else None
     yield Placed(UNITS / _DROP_IN, rising)
     yield Placed(SYSUSERS, packaged("sysusers.conf"))
     yield Placed(TMPFILES, packaged("tmpfiles.conf"))
+    yield Placed(EXAMPLE, packaged("drop-ins/example.conf"))
     yield Placed(CATALOG, packaged("sessiond.catalog"))
 
 
