@@ -17,12 +17,14 @@ from tests.bench.place import Place, fresh, median
 from tests.bench.report import Row
 
 SESSIONS = 100_000
-RESPONSES, LINES, CALLS = 20, 2, 30
-"""Of each session: responses, lines of each of them, and calls."""
+RESPONSES, LINES, CALLS, PROMPTS = 20, 2, 30, 9
+"""Of each session: responses, lines of each of them, calls, and prompts."""
 ROUNDS = 3
 LIMIT_SECONDS = 1.0
 ZONE = "Europe/Berlin"
 
+
+_PROMPT = "hash(i)::HUGEINT - 9223372036854775808 AS id, 'p' || i AS event_uuid"
 
 _MESSAGE = f"""
     md5((i // {LINES})::VARCHAR) AS message_id, 'r' || md5((i // {LINES})::VARCHAR) AS request_id,
@@ -65,6 +67,7 @@ def fill(db: Path, sessions: int) -> dict[str, int]:
         for table, each, columns in (
             ("usage_messages", RESPONSES * LINES, f"{_MESSAGE}, {models}"),
             ("usage_events", CALLS, f"{_EVENT}, {models}"),
+            ("usage_prompt_lines", PROMPTS, _PROMPT),
             ("usage_session_summary_settled", 1, _SUMMARY),
         ):
             source = f"SELECT {common.format(each=each, sessions=sessions)}, i FROM range({each * sessions}) AS r(i)"
@@ -73,7 +76,13 @@ def fill(db: Path, sessions: int) -> dict[str, int]:
         fold_all(conn, {spec.name: make_tables(conn, spec.tables, spec.views)})
         return {
             name: conn.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0]
-            for name in ("usage_messages", "usage_events", "usage_tokens_kept", "usage_calls_kept")
+            for name in (
+                "usage_messages",
+                "usage_events",
+                "usage_tokens_kept",
+                "usage_calls_kept",
+                "usage_prompts_kept",
+            )
         }
 
 

@@ -43,11 +43,12 @@ def settle(db: Path, calls: int) -> dict[str, Any]:
                     f" WHERE rowid BETWEEN {first} AND {first + BATCH - 1}"
                 ).fetchall()
                 news = [
-                    table.updates(
+                    part
+                    for n, i, at, session in rows
+                    for part in table.updates(
                         [{"event_number": n, "id": i, "occurred_at": at, "is_error": False, "finished_at": at}],
                         session,
                     )
-                    for n, i, at, session in rows
                 ]
                 began = time.perf_counter()
                 with transaction(conn):

@@ -146,7 +146,12 @@ def test_export_writes_a_folder_per_table_and_day_and_replaces_it_whole(asked):
     folder = asked.folder / "out"
     for _ in range(2):
         written = json.loads(answer(asked, "export", folder, "--json"))
-        assert written == {"usage_events": 6, "usage_messages": 0, "usage_session_summary": 2}
+        assert written == {
+            "usage_events": 6,
+            "usage_messages": 0,
+            "usage_prompt_lines": 0,
+            "usage_session_summary": 2,
+        }
         assert sorted(path.name for path in folder.iterdir()) == sorted(written)
     events = ds.dataset(folder / "usage_events", partitioning="hive").to_table()
     assert sorted(events["event_uuid"].to_pylist()) == [f"u{number}" for number in range(6)]
