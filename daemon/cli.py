@@ -6,8 +6,10 @@ Data goes to standard output (with ``--json``, nothing else does); logs, progres
 
 import faulthandler
 import json
+import logging
 import sys
 import threading
+import warnings
 from importlib.metadata import version
 from typing import Annotated
 
@@ -78,14 +80,30 @@ def main() -> None:
             discard_output()
 
 
-def _chosen(settings: Settings, events: Events) -> tuple[list[Registered], list[str]]:
-    """The processors to run, and what is wrong with those that were wanted and cannot be."""
+def _usable(settings: Settings) -> tuple[list[Registered], list[str]]:
+    """The processors to run, and what is wrong with those that were wanted and cannot be, safe to show.
+
+    Raises:
+        ConfigError: there is none to run.
+
+    """
     processors, errors = load_processors(settings.processors, settings.options)
-    for error in errors:
-        events.processor_unusable(printable(error))
+    told = [printable(error) for error in errors]
     if not processors:
-        raise ConfigError("there is no processor to run", "; ".join(printable(error) for error in errors))
-    return processors, [printable(error) for error in errors]
+        raise ConfigError("there is no processor to run", "; ".join(told))
+    return processors, told
+
+
+def _chosen(settings: Settings, events: Events) -> tuple[list[Registered], list[str]]:
+    """The same, with the word to whoever reads the log."""
+    try:
+        processors, errors = _usable(settings)
+    except ConfigError as error:
+        events.processor_unusable(error.hint)
+        raise
+    for told in errors:
+        events.processor_unusable(told)
+    return processors, errors
 
 
 @app.command()
@@ -131,6 +149,9 @@ def run(
     service.handle_signals()
     # Where each thread was, when systemd aborts the process or native code crashes it: no values are shown.
     faulthandler.enable()
+    # What processors warn of or log by themselves may quote a transcript.
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
     # Python's own way to tell of a thread that died would print what the error says, which may quote a transcript.
     threading.excepthook = lambda died: events.part_failed(
         died.thread.name if died.thread else "thread", describe(died.exc_value) if died.exc_value else "unknown"
@@ -242,6 +263,8 @@ def check_config(
     """
     check_roots(root, root_option)
     settings, sources = load({"root": root or root_option, "db": db}, config)
+    for error in _usable(settings)[1]:
+        print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
     if quiet:
         return
     values = settings.model_dump(mode="json")

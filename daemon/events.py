@@ -58,7 +58,7 @@ class Events:
         self._tell("error", "reload_failed", error=error)
 
     def part_failed(self, part: str, error: str) -> None:
-        """A thread of the daemon died; the daemon stops so that its supervisor starts it anew."""
+        """A part of the daemon died or hangs; the daemon stops so that its supervisor starts it anew."""
         self._tell("error", "part_failed", part=part, error=error)
 
     # Watching and scanning

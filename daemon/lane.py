@@ -133,7 +133,6 @@ class Lane(LaneState):
         taken = self._pending.take(self.clock(), backlog=backlog)
         if taken is None:
             return None
-        self._steps += 1
         if self._round is not None:
             self._round.began(taken.key)
         return replace(taken, run=secrets.token_hex(8))
@@ -282,7 +281,6 @@ class Lane(LaneState):
             self.wake.notify()
 
     def _ended(self, key: str, *, finished: bool) -> None:
-        self._steps += 1
         self._writing.discard(key)
         self._discarded.discard(key)
         if finished and self._round is not None:

@@ -46,7 +46,6 @@ class LaneState:
         self._writing: set[str] = set()  # running, and already handed over to be written
         self._discarded: set[str] = set()  # running, and not to be handed over: an order has come before
         self._round: Round | None = None
-        self._steps = 0  # how many runs have begun and ended
 
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed or in quarantine."""
@@ -104,7 +103,6 @@ class LaneState:
         return cursor.offset / size if cursor is not None and 0 < cursor.offset < size else 0.0
 
     def mark(self) -> int | None:
-        """Changes when a run begins or ends; None while none is under way or due, or none may begin."""
+        """Changes as long as the lane gets on, see :meth:`Pending.mark`; None while an order holds it up."""
         with self.wake:
-            busy = any(self._pending.running()) or (self._pending.next_due(self.clock()) == 0.0 and not self._held)
-            return self._steps if busy else None
+            return None if self._held else self._pending.mark(self.clock())

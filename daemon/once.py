@@ -121,7 +121,7 @@ def _wait(engine: Engine, meter: Meter, *, files: int, size: int, progress: bool
             engine.tick()
             working.tick()
             if trouble := working.hung():
-                raise SessiondError(trouble, "see the messages above")
+                raise SessiondError(" ".join(trouble), "see the messages above")
             bar.update(task, completed=meter.count("processed", "bytes"), done=meter.count("processed", "sessions"))
 
 

@@ -28,6 +28,7 @@ class Taken:
     Attributes:
         since: when the oldest change that the run covers was noticed.
         backlog: whether nobody waits for it.
+        number: of the run, which no other run of this lane has.
         run: names the run in what is told of it; the lane's to give.
 
     """
@@ -35,6 +36,7 @@ class Taken:
     key: str
     since: float | None
     backlog: bool = False
+    number: int = 0
     run: str = ""
 
 
@@ -59,7 +61,8 @@ class Pending:
         self._waiting: dict[str, _Waiting] = {}
         self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
         self._backlog: dict[str, None] = {}
-        self._running: dict[str, Taken] = {}
+        self._running: dict[str, Taken] = {}  # the oldest first
+        self._runs = 0  # that have begun
         self._again: dict[str, tuple[float, float]] = {}  # changed while running: when first, when last
         self._owed: dict[str, float] = {}  # a run came to nothing, or is to go on: the oldest change it was for
         self._last_run: OrderedDict[str, float] = OrderedDict()  # younger than the cadence, oldest first
@@ -174,6 +177,13 @@ class Pending:
         """The sessions whose runs are under way."""
         return self._running.keys()
 
+    def mark(self, now: float) -> int | None:
+        """Changes when the oldest run ends, or where there is none, when one begins; None if none is due either."""
+        oldest = next(iter(self._running.values()), None)
+        if oldest is not None:
+            return oldest.number
+        return -self._runs if self.next_due(now) == 0.0 else None
+
     def states(self) -> dict[str, str]:
         """What each session does that is not at rest: ``running``, ``changed``, ``backlog`` or ``waiting``."""
         states = {key: "waiting" for key, entry in self._waiting.items() if not entry.recheck}
@@ -220,7 +230,8 @@ class Pending:
         owed = self._owed.pop(key, None)
         if owed is not None:
             since = owed if since is None else min(owed, since)
-        taken = Taken(key, since, backlog)
+        self._runs += 1
+        taken = Taken(key, since, backlog, self._runs)
         self._running[key] = taken
         return taken
 

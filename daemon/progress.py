@@ -60,8 +60,8 @@ class Part:
     def trouble(self, seconds: float) -> str | None:
         """What is wrong, if it is dead or has been silent for longer than that."""
         if not self.alive():
-            return f"{self.name} has stopped"
-        return f"{self.name} makes no progress for {self.silent:.0f} s" if self.silent > seconds else None
+            return "has stopped"
+        return f"makes no progress for {self.silent:.0f} s" if self.silent > seconds else None
 
 
 class Progress:
@@ -80,11 +80,16 @@ class Progress:
 
     def slow(self) -> Iterator[str]:
         """What is wrong already."""
-        yield from filter(None, (part.trouble(part.slow) for part in self._parts))
+        for part in self._parts:
+            if trouble := part.trouble(part.slow):
+                yield f"{part.name} {trouble}"
 
-    def hung(self) -> str | None:
-        """What is so wrong that only a restart helps; None if nothing is."""
-        return next(filter(None, (part.trouble(part.hung) for part in self._parts)), None)
+    def hung(self) -> tuple[str, str] | None:
+        """The part that only a restart helps, and what is wrong with it; None if all are well."""
+        for part in self._parts:
+            if trouble := part.trouble(part.hung):
+                return part.name, trouble
+        return None
 
 
 def working_parts(engine: Engine) -> list[Part]:
@@ -99,9 +104,13 @@ def scanner_part(survey: Survey) -> Part:
     return Part("the scanner", survey.mark, *SCANNER_SECONDS, alive=survey.is_alive)
 
 
-def watcher_part(watch: Watch) -> Part:
-    """The watcher. Its threads are the scanner's to begin and to end."""
-    return Part("the watcher", watch.unanswered, *WATCHER_SECONDS)
+def watcher_part(watch: Watch, survey: Survey) -> Part:
+    """The watcher. Its threads are the scanner's to begin and to end, who comes to it once its walk is over."""
+
+    def mark() -> object | None:
+        return watch.unanswered() if survey.mark() is None else None
+
+    return Part("the watcher", mark, *WATCHER_SECONDS)
 
 
 def _lane(engine: Engine, lane: Lane) -> Part:

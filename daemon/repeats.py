@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.events import Level, Listener
 
 BURST = 20
-"""So many of a kind are logged within a window; journald by itself drops what is beyond 10,000 in 30 seconds."""
+"""So many of one kind and session are logged within a window."""
+
+MOST = 2000
+"""So many of one kind are, whatever they are about; journald by itself drops what is beyond 10,000 in 30 seconds."""
 
 WINDOW_SECONDS = 60.0
 
@@ -17,14 +20,16 @@ WINDOW_SECONDS = 60.0
 class _Kind:
     level: Level
     began: float
-    told: int = 0
-    more: int = 0
+    told: dict[object, int] = field(default_factory=dict)  # by session; at most MOST in all
+    more: dict[object, int] = field(default_factory=dict)  # the same, for what was counted; None: of all sessions
+    all: int = 0
 
 
 class Repeats:
-    """Passes events on to a listener, at most :data:`BURST` of a kind (event and processor) in a minute.
+    """Passes events on to a listener: in a minute, at most :data:`BURST` of a kind about one session.
 
-    How many more there were is told at the end of the minute. May be called by any thread.
+    A kind is an event and a processor; of one kind, there are at most :data:`MOST`. How many more there were is told
+    at the end of the minute. May be called by any thread.
 
     Args:
         listener: who is told.
@@ -40,14 +45,19 @@ class Repeats:
 
     def __call__(self, level: Level, event: str, fields: dict[str, object]) -> None:
         """Pass one on, or count it."""
-        key = event, fields.get("processor")
+        key, session = (event, fields.get("processor")), fields.get("session_file")
         with self._lock:
             self._tell_ended()
             kind = self._kinds.setdefault(key, _Kind(level, self._clock()))
-            if kind.told >= BURST:
-                kind.more += 1
+            if kind.all >= MOST:
+                kind.more[None] = kind.more.get(None, 0) + 1
                 return
-            kind.told += 1
+            told = kind.told.get(session, 0)
+            if told >= BURST:
+                kind.more[session] = kind.more.get(session, 0) + 1
+                return
+            kind.told[session] = told + 1
+            kind.all += 1
         self._listener(level, event, fields)
 
     def tick(self) -> None:
@@ -65,8 +75,9 @@ class Repeats:
         ended = [key for key, kind in self._kinds.items() if everything or now - kind.began >= WINDOW_SECONDS]
         for key in ended:
             kind = self._kinds.pop(key)
-            if kind.more:
-                event, processor = key
-                about: dict[str, object] = {} if processor is None else {"processor": processor}
-                told = f"{kind.more} more like this in the last minute"
-                self._listener(kind.level, event, about | {"repeats": kind.more, "note": told})
+            event, processor = key
+            for session, more in kind.more.items():
+                about = {"processor": processor, "session_file": session}
+                told = f"{more} more like this in the last minute"
+                fields = {name: value for name, value in about.items() if value is not None}
+                self._listener(kind.level, event, fields | {"repeats": more, "note": told})

@@ -113,7 +113,7 @@ class Service:
             fallback_seconds=settings.fallback_scan_seconds,
             armed=self._on_armed,
         )
-        self._watcher = watcher_part(self._watch)
+        self._watcher = watcher_part(self._watch, self.survey)
         self._progress = Progress([*working_parts(self.engine), scanner_part(self.survey), self._watcher])
         self._health = Health(settings, self.engine, self.survey, self._watch, self._progress, self._meter)
         self._queries = Queries(self.engine.connect, settings)
@@ -131,6 +131,7 @@ class Service:
         self._armed_once = False
         self._is_ready = False
         self._ticked = 0.0
+        self._doubted = False  # by the tick before this one
         self.clean = True
         """After :meth:`run`: whether all threads have ended."""
 
@@ -213,14 +214,19 @@ class Service:
         self._queries.tick()
         self._watch.probe()
         self._progress.tick()
-        doubt = self._watch.doubt() or self._watcher.trouble(self._watcher.slow)
+        doubt = self._watch.doubt() or (
+            "it does not report what was changed for it to see" if self._watcher.trouble(self._watcher.slow) else None
+        )
         self._health.tick(doubt)
         if doubt:
-            self._events.watch_doubted(doubt)
+            if not self._doubted:
+                self._events.watch_doubted(doubt)
             self.survey.request_rebuild()
+        self._doubted = bool(doubt)
         if trouble := self._progress.hung():
             self._failed = True
-            self.stop(trouble)
+            self._events.part_failed(*trouble)
+            self.stop(" ".join(trouble))
             return
         notify("WATCHDOG=1", self._status())
 
@@ -233,7 +239,8 @@ class Service:
         return f"STATUS={root}{paused}lag {lag:.1f} s, backlog {total['backlog']}, quarantine {total['quarantined']}"
 
     def _do_reload(self) -> None:
-        reloading()
+        if self._is_ready:
+            reloading()
         try:
             if self._reload is not None:
                 new = self._reload()
@@ -244,7 +251,8 @@ class Service:
                 self._events.reloaded(list(now), [name for name in changed if name not in now])
         except Exception as error:  # noqa: BLE001  # the old settings stay, and the operator is told why
             self._events.reload_failed(describe(error))
-        notify("READY=1", self._status())
+        if self._is_ready:  # before that, systemd would take it for the end of the start
+            notify("READY=1", self._status())
 
     def _shut_down(self) -> None:
         self._events.stopping(self._stop_reason or "an error")

@@ -268,7 +268,7 @@ def store_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _explained(error: duckdb.Error, path: Path) -> StoreError:
+def _explained(error: duckdb.Error, path: Path) -> StoreError:  # noqa: PLR0911  # one for each cause
     text, shown = str(error), printable(path)
     if held := re.search(r"held in (.+?)? ?\(PID (\d+)\)", text):
         return StoreLockedError(
@@ -281,6 +281,11 @@ def _explained(error: duckdb.Error, path: Path) -> StoreError:
         return StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
     if "version number" in text:
         return StoreError(f"{shown} was written by another version of DuckDB", "upgrade the package duckdb")
+    if "Permission denied" in text:
+        return StoreError(
+            f"the database {shown} may not be opened by user {os.geteuid()}",
+            "give it, its .wal and its .inflight to the user that sessiond runs as: chown -R",
+        )
     if isinstance(error, duckdb.OutOfMemoryException):
         return StoreError(f"the database {shown} needs more memory than it may use", "raise the setting memory_limit")
     first_line = printable(text.partition("\n")[0])

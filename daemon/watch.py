@@ -26,6 +26,8 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers.inotify import InotifyObserver
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDescriptor
+from watchdog.observers.inotify_move_event_grouper import PathedInotifyEvent
 
 from daemon.errors import WatcherHungError
 from daemon.opening import key_of
@@ -44,6 +46,9 @@ _FILTER: list[type[FileSystemEvent]] = [
 _CANARY_FILTER: list[type[FileSystemEvent]] = [FileModifiedEvent, FileAttribEvent]
 
 CANARY_SECONDS = 5.0
+PROOF_SECONDS = 1.0
+"""A thousand times as long as it takes until the first change of the canary is reported, where it ever is."""
+
 STOP_SECONDS = 30.0
 """The threads of the watcher end within a second for 100,000 folders, unless one of them hangs."""
 
@@ -65,10 +70,11 @@ class Watch(FileSystemEventHandler):
     def __init__(self, root: Path, wake: Callable[[], None], canary: Path | None = None) -> None:
         """``canary``: a file to be made and changed now and then, to see whether that is reported."""
         self._root = str(root)
+        self._probe = f"{root}/.sessiond"  # a name in an event of our own; there is no such file
         self._canary = None if canary is None else str(canary)
         self._touched = 0.0  # when the canary was changed; the main loop's
-        self._asked: float | None = None  # the same, while it was not reported yet
-        self._heard_canary = False  # since the watches were armed
+        self._asked: dict[str, float] = {}  # since when which probe waits to be reported
+        self._canary_works = threading.Event()  # it was reported once
         self._path = self._root  # the same without links: a link itself would be watched, not what it leads to
         self._wake = wake
         self._lock = threading.Lock()  # guards the next three
@@ -97,7 +103,7 @@ class Watch(FileSystemEventHandler):
         logger.propagate = False
         logger.addHandler(self._ear)
         observer = InotifyObserver()
-        self._asked, self._heard_canary = None, False
+        self._asked = {}
         try:
             observer.schedule(self, self._path, recursive=True, event_filter=_FILTER)
             if self._canary is not None:
@@ -107,6 +113,10 @@ class Watch(FileSystemEventHandler):
         except BaseException:
             self._stop(observer)
             raise
+        if self._canary is not None and not self._canary_works.is_set():
+            with suppress(OSError):
+                os.utime(self._canary)
+            self._canary_works.wait(PROOF_SECONDS)
         self._observer = observer
         self._identity = (status.st_dev, status.st_ino)
         return self.watches()
@@ -144,8 +154,10 @@ class Watch(FileSystemEventHandler):
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Called by watchdog's thread for each event. It must not raise: that would kill the thread."""
-        if event.src_path == self._canary:
-            self._asked, self._heard_canary = None, True
+        if event.src_path in {self._canary, self._probe}:
+            self._asked.pop(os.fsdecode(event.src_path), None)
+            if event.src_path == self._canary:
+                self._canary_works.set()
             return
         with self._lock:
             quiet = not (self._heard.keys or self._heard.folders)
@@ -203,22 +215,32 @@ class Watch(FileSystemEventHandler):
         return self._trouble
 
     def probe(self) -> None:
-        """Change the canary, if it is time. Called by the main loop."""
-        now = time.monotonic()
-        if self._canary is None or self._observer is None or now - self._touched < CANARY_SECONDS:
+        """Ask whether changes are reported, if it is time. Called by the main loop.
+
+        The canary is changed, which the kernel has to report; and an event of our own goes the way of those of the
+        root, whose thread is another one than the canary's.
+        """
+        now, observer = time.monotonic(), self._observer
+        if self._canary is None or observer is None or now - self._touched < CANARY_SECONDS:
             return
         self._touched = now
-        if self._asked is None:
-            self._asked = now  # before it is changed, as the report may come at once
-        with suppress(OSError):  # it was removed: the next time the watches are armed, it is made again
+        self._asked.setdefault(self._probe, now)  # first, as the report may come at once
+        for emitter in observer.emitters:
+            group = emitter._inotify  # type: ignore[attr-defined]  # noqa: SLF001  # no public way in
+            if emitter.watch.is_recursive and group is not None:
+                event = InotifyEvent(WatchDescriptor(0), InotifyConstants.IN_ATTRIB, 0, b"")
+                group._move_event_grouper.put_event(PathedInotifyEvent(event, os.fsencode(self._probe)))  # noqa: SLF001
+        with suppress(OSError):  # it was removed: it says nothing until the watches are armed the next time
             os.utime(self._canary)
+            if self._canary_works.is_set():
+                self._asked.setdefault(self._canary, now)
 
     def unanswered(self) -> float | None:
-        """When the canary was changed, if that was not reported yet.
+        """Since when a question waits for its answer; None if none does.
 
-        Where it was never reported, that says something about its file system and nothing about the watcher.
+        A canary that was never reported says something about its file system, and nothing about the watcher.
         """
-        return self._asked if self._heard_canary and self._observer is not None else None
+        return min(self._asked.values(), default=None) if self._observer is not None else None
 
     def troubled(self, reason: str) -> None:
         """Watchdog has logged an error: it may be deaf in part."""

@@ -29,7 +29,8 @@ def install(
     """Make a service of this host of it: user, unit, settings, start.
 
     What is in place already stays as it is, so that this may be run at any time; after an upgrade of the package it
-    brings the unit along and restarts the service. The database and /etc/sessiond/config.toml are never touched.
+    brings the unit along and restarts the service. One that was stopped is started, too, unless you say --no-start.
+    The database and /etc/sessiond/config.toml are never touched.
     """
     if root is not None:
         root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow symbolic links

@@ -208,7 +208,7 @@ def disk(patient: Patient) -> Iterator[Finding]:
     free = room.f_bavail * room.f_frsize
     about = "of unknown size" if size is None else f"of {decimal(size)} with a log of {decimal(log or 0)}"
     says = f"{decimal(free)} free in {shown} for a database {about}"
-    fix = "make room, or move the database to a larger disk and set db"
+    fix = f"make room, or mount a larger disk at {shown}"
     if free < needed:
         yield Finding("disk", "error", f"{says}: it takes up to {decimal(needed)} for a moment", fix)
     elif free < 2 * needed or free < FREE_SHARE * (size or 0):

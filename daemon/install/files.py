@@ -13,6 +13,7 @@ from daemon.install.host import UNIT
 
 UNITS = Path("/usr/local/lib/systemd/system")
 CATALOG = Path("/usr/local/lib/systemd/catalog/sessiond.catalog")
+CATALOGS = Path("/var/lib/systemd/catalog/database")  # what journalctl makes of all of them
 SYSUSERS = Path("/usr/local/lib/sysusers.d/sessiond.conf")
 TMPFILES = Path("/usr/local/lib/tmpfiles.d/sessiond.conf")
 EXAMPLE = Path("/usr/local/share/doc/sessiond/drop-in.conf")
@@ -73,9 +74,11 @@ def unit(command: Path, root: Path) -> str:
     text = packaged(UNIT).replace(str(COMMAND), _word(command))
     if any(root.is_relative_to(folder) for folder in ("/tmp", "/var/tmp", "/dev", "/proc", "/run/user")):  # noqa: S108
         raise ConfigError(f"the service cannot see {printable(root)}", "choose another root")
-    if any(root.is_relative_to(folder) for folder in ("/home", "/root")) or root == Path("/"):
+    places = dict.fromkeys((root, root.resolve()))  # it may be, or lie behind, a symbolic link
+    if any(place.is_relative_to(folder) for place in places for folder in ("/home", "/root")) or Path("/") in places:
         text = text.replace("ProtectHome=yes", "ProtectHome=read-only")
-    return text.replace(f"RequiresMountsFor={DEFAULT_ROOT}", f"RequiresMountsFor={_word(root)}")
+    mounts = " ".join(map(_word, places))
+    return text.replace(f"RequiresMountsFor={DEFAULT_ROOT}", f"RequiresMountsFor={mounts}")
 
 
 def configuration(root: Path) -> str:

@@ -1,10 +1,10 @@
 """The host that is installed on: what it runs, and how it is told to do something."""
 
-import os
 import re
 import stat
 import subprocess
 import sys
+import time
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -50,10 +50,24 @@ def unit_state() -> dict[str, str]:
         return {}
     names = (
         "ActiveState", "SubState", "Result", "NRestarts", "UnitFileState", "NeedDaemonReload", "FragmentPath",
-        "DropInPaths", "LoadState", "ExecMainStartTimestamp", "MainPID",
+        "DropInPaths", "LoadState", "ExecMainStartTimestampMonotonic", "MainPID",
     )  # fmt: skip
-    shown = tell("systemctl", "show", "--timestamp=unix", "--property", ",".join(names), UNIT)
+    shown = tell("systemctl", "show", "--property", ",".join(names), UNIT)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def started_at(state: dict[str, str]) -> float:
+    """When the service was started, in seconds since 1970; a time before all if it was not."""
+    micros = int(state.get("ExecMainStartTimestampMonotonic") or 0)
+    return time.time() - time.monotonic() + micros / 1e6 if micros else 0.0
+
+
+def changed_at(path: Path) -> float:
+    """When a file was written, in seconds since 1970; 0.0 if there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def systemd_version() -> int:
@@ -86,13 +100,13 @@ def installed_at() -> float:
     """When this version of the package was put where it is, in seconds since 1970."""
     found = distribution("sessiond")
     record = next((file for file in found.files or () if file.name == "RECORD"), None)
-    return os.stat(str(found.locate_file(record))).st_mtime if record else 0.0  # noqa: PTH116  # no Path is promised
+    return changed_at(Path(str(found.locate_file(record)))) if record else 0.0
 
 
 def hidden_from_service() -> str | None:
     """The part of this installation that a service of another user cannot read, and why; None if it can read all."""
-    package = Path(__file__).parents[1]
-    for path in (executable(), Path(sys.executable), Path(sys.executable).resolve(), package):
+    command, python, package = executable(), Path(sys.executable), Path(__file__).parents[1]
+    for path in (command, command.resolve(), python, python.resolve(), package, package.resolve()):
         if under := next((folder for folder in HIDDEN if path.is_relative_to(folder)), None):
             return f"{printable(path)} is below {under}, which the service does not see"
         for part in (path, *path.parents):

@@ -53,8 +53,10 @@ def install(root: Path | None, *, start: bool = True) -> list[Action]:
             "/usr/bin/python3 -m venv /opt/sessiond",
         )
     for path in _LEFT_BEHIND:
-        if path.exists():
+        if path.is_file() and not path.is_symlink():
             raise ConfigError(f"{path} goes before the unit that would be installed", "remove it, and install again")
+    if unit_state().get("LoadState") == "masked":
+        raise ConfigError(f"{UNIT} is masked", f"systemctl unmask {UNIT}, if it shall run")
     wanted = list(places.files(host.executable(), _root(root), version))
     return [*_files(wanted, root), *_service(wanted, start=start)]
 
@@ -63,7 +65,7 @@ def uninstall(*, purge: bool = False) -> list[Action]:
     """What has to go; the database, the configuration and the user only with ``purge``."""
     plan = list(_stop())
     there = [place.path for place in places.files(places.COMMAND, DEFAULT_ROOT, places.RESTART_STEPS)]
-    links = [places.COMMAND] if _is_ours(places.COMMAND) else []
+    links = [places.COMMAND] if _is_a_link_of_ours(places.COMMAND) else []
     plan += [Action(f"remove {path}", partial(_remove, path)) for path in [*links, *there] if _is_there(path)]
     if places.CATALOG.exists():
         plan.append(_run("journalctl", "--update-catalog"))
@@ -71,9 +73,11 @@ def uninstall(*, purge: bool = False) -> list[Action]:
         plan.append(_run("systemctl", "daemon-reload"))
     if purge:
         for path in (places.STATE, CONFIG.parent, Path("/etc/systemd/system") / f"{UNIT}.d"):
-            if path.exists():
+            if path.is_symlink():
+                plan.append(Action(f"remove {path}, and not what it leads to", path.unlink))
+            elif path.exists():
                 plan.append(Action(f"remove {path} with all that is in it", partial(shutil.rmtree, path)))
-        if _user_is_there():
+        if _user_is_there() and pwd.getpwnam(USER).pw_dir == str(places.STATE):  # another one is not our doing
             plan.append(_run("userdel", USER))
     return plan
 
@@ -90,6 +94,7 @@ def out_of_date() -> list[Path]:
 
 
 def _systemd() -> int:
+    """The version that is there, if it will do."""
     version = host.systemd_version()
     if version < host.OLDEST_SYSTEMD:
         raise ConfigError(
@@ -108,6 +113,9 @@ def _root(wanted: Path | None) -> Path:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{CONFIG} cannot be read, or is no TOML", "see sessiond check-config") from error
     there = Path(str(written)) if written is not None else DEFAULT_ROOT
+    if not there.is_absolute():
+        raise ConfigError(f"{CONFIG}: root is {printable(there)}", "for a service, it has to begin with /")
+    there = Path(os.path.abspath(there))  # noqa: PTH100  # as the daemon takes it
     if wanted is not None and wanted != there:
         raise ConfigError(
             f"{CONFIG} has another root, {printable(there)}", "change it there, and install again without --root"
@@ -121,21 +129,24 @@ def _files(wanted: list[Placed], root: Path | None) -> Iterator[Action]:
         if place.path in changed:
             verb = "remove" if place.text is None else "replace" if place.path.exists() else "write"
             yield Action(f"{verb} {place.path}", partial(_place, place))
-    if places.SYSUSERS in changed or not _user_is_there():
+    if not _user_is_there():
         yield _run("systemd-sysusers", str(places.SYSUSERS))
-    if places.TMPFILES in changed or not (CONFIG.parent.exists() and places.STATE.exists()):
+    if places.TMPFILES in changed or not CONFIG.parent.exists():
         yield _run("systemd-tmpfiles", "--create", str(places.TMPFILES))
     if not CONFIG.exists():
         text = places.configuration(root or DEFAULT_ROOT)
         yield Action(f"write {CONFIG}", partial(_place, Placed(CONFIG, text)))
-    if not _is_there(places.COMMAND):
+    if not _is_there(places.COMMAND) or (_is_a_link_of_ours(places.COMMAND) and not _leads_here(places.COMMAND)):
         yield Action(f"link {places.COMMAND} to {host.executable()}", _link)
-    if places.CATALOG in changed:
+    if places.CATALOG in changed or host.changed_at(places.CATALOGS) < host.changed_at(places.CATALOG):
         yield _run("journalctl", "--update-catalog")
 
 
 def _service(wanted: list[Placed], *, start: bool) -> Iterator[Action]:
-    unit_changed = any(place.differs for place in wanted if place.path.is_relative_to(places.UNITS))
+    units = [place for place in wanted if place.path.is_relative_to(places.UNITS)]
+    unit_changed = any(place.differs for place in units)
+    # Not only what this run changes: the one before may have been interrupted, or told not to start it.
+    newest = max(host.installed_at(), *(host.changed_at(place.path) for place in units))
     state = unit_state()
     if unit_changed or state.get("NeedDaemonReload") == "yes":
         yield _run("systemctl", "daemon-reload")
@@ -147,7 +158,7 @@ def _service(wanted: list[Placed], *, start: bool) -> Iterator[Action]:
     if active == "failed":
         yield _run("systemctl", "reset-failed", UNIT)
     if active in {"active", "reloading"}:
-        if unit_changed or host.installed_at() > _started_at(state):
+        if unit_changed or newest > host.started_at(state):
             yield _run("systemctl", "restart", UNIT)
     else:
         yield _run("systemctl", "start", UNIT)
@@ -159,11 +170,6 @@ def _stop() -> Iterator[Action]:
         yield _run("systemctl", "disable", "--now", "--quiet", UNIT, "sessiond-revive.timer")
     if state.get("ActiveState") == "failed":
         yield _run("systemctl", "reset-failed", UNIT)
-
-
-def _started_at(state: dict[str, str]) -> float:
-    stamp = state.get("ExecMainStartTimestamp", "").removeprefix("@")
-    return float(stamp) if stamp.isdigit() else 0.0
 
 
 def _run(*command: str) -> Action:
@@ -185,7 +191,8 @@ def _place(place: Placed) -> None:
             os.fsync(fd)
         Path(name).replace(place.path)
     except OSError as error:
-        raise HostError(f"cannot write {place.path}: {error.strerror}", "run this as root") from error
+        hint = "run this as root" if isinstance(error, PermissionError) else "nothing after it was done; try again"
+        raise HostError(f"cannot write {place.path}: {error.strerror}", hint) from error
 
 
 def _remove(path: Path) -> None:
@@ -196,11 +203,17 @@ def _remove(path: Path) -> None:
 
 def _link() -> None:
     places.COMMAND.parent.mkdir(parents=True, exist_ok=True)
+    places.COMMAND.unlink(missing_ok=True)
     places.COMMAND.symlink_to(host.executable())
 
 
-def _is_ours(link: Path) -> bool:
-    return link.is_symlink() and link.readlink() == host.executable()
+def _is_a_link_of_ours(path: Path) -> bool:
+    """Whether an installation has made it, this one or one that lay elsewhere."""
+    return path.is_symlink() and path.readlink().parts[-2:] == ("bin", "sessiond")
+
+
+def _leads_here(link: Path) -> bool:
+    return link.readlink() == host.executable()
 
 
 def _is_there(path: Path) -> bool:

@@ -23,7 +23,7 @@ def test_a_part_that_shows_the_same_mark_for_too_long_is_slow_and_then_hangs(clo
         told.append((len(list(watched.slow())), watched.hung() is not None))
     # The first round only sees the mark.
     assert told == [(0, False)] * 6 + [(1, False)] * 5 + [(1, True)] * 4
-    assert watched.hung() == "the writer makes no progress for 14 s"
+    assert watched.hung() == ("the writer", "makes no progress for 14 s")
 
 
 @pytest.mark.parametrize("marks", [[None] * 99, range(99), [1, None] * 50, [1, 1, 2, 2, 3, 3] * 16])
@@ -51,4 +51,4 @@ def test_a_part_that_is_dead_is_told_at_once(clock):
     watched.tick()
     assert watched.hung() is None
     alive[0] = False
-    assert (watched.hung(), list(watched.slow())) == ("the scanner has stopped", ["the scanner has stopped"])
+    assert (watched.hung(), list(watched.slow())) == (("the scanner", "has stopped"), ["the scanner has stopped"])

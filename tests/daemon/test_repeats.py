@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.repeats import BURST, WINDOW_SECONDS, Repeats
+from daemon.repeats import BURST, MOST, WINDOW_SECONDS, Repeats
 
 
 class Log:
@@ -46,6 +46,27 @@ def test_other_kinds_are_not_held_back():
     log.happen("run_failed", 1, processor="other")
     log.happen("overflowed", 1)
     assert [fields.get("processor") for _, _, fields in log.told[BURST:]] == ["other", None]
+
+
+def test_each_session_of_many_that_fail_at_once_is_named():
+    log = Log()
+    for session in range(3 * BURST):
+        log.happen("quarantined", processor="usage", session_file=f"carol/{session}.jsonl")
+    log.happen("quarantined", BURST + 1, processor="usage", session_file="carol/0.jsonl")
+    log.repeats.flush()
+    named = {fields["session_file"] for _, _, fields in log.told}
+    assert len(named) == 3 * BURST
+    (repeats,) = [fields for _, _, fields in log.told if "repeats" in fields]
+    assert (repeats["session_file"], repeats["repeats"]) == ("carol/0.jsonl", 2)
+
+
+def test_of_one_kind_there_are_so_many_and_no_more_whatever_they_are_about():
+    log = Log()
+    for session in range(MOST + 5):
+        log.happen("refused", session_file=f"carol/{session}.jsonl")
+    log.repeats.flush()
+    assert len(log.told) == MOST + 1
+    assert log.told[-1][2] == {"repeats": 5, "note": "5 more like this in the last minute"}
 
 
 def test_what_was_counted_is_told_at_the_end():

@@ -225,6 +225,7 @@ class Host(Machine):
         """As a host is on which nothing was installed yet."""
         self.systemctl("stop", UNIT, "sessiond-revive.timer", check=False)
         self.sessiond("uninstall", "--purge", check=False)
+        self.sh(f"umount {ROOT} 2>/dev/null || true; rm -f /etc/systemd/system/*.mount")
         self.sh(f"rm -rf {ROOT} /etc/systemd/system/sessiond*.d /etc/credstore /opt/sessiond/lib/python3*/*/probe*")
         self.systemctl("daemon-reload")
         self.systemctl("reset-failed", check=False)

@@ -161,10 +161,53 @@ def test_a_service_that_cannot_start_rests_and_tries_again_by_itself(host, line)
     host.configure("")
     host.until(lambda: host.show("ActiveState") == "active", "it comes back")
     host.wait_ids("alice/a.jsonl", [1])
-    # Nobody's stop is undone.
-    host.systemctl("stop", UNIT)
+
+
+def revived(host):
+    """What comes of the try that the timer makes."""
     host.systemctl("start", "sessiond-revive.service", check=False)
+    return host.show("ActiveState")
+
+
+def test_what_somebody_has_stopped_stays_stopped(service):
+    service.systemctl("kill", "--signal=KILL", UNIT)
+    service.until(lambda: service.show("NRestarts") == "1", "a restart")
+    service.until(lambda: service.show("SubState") == "running", "a restart")
+    service.drop_in(QUICK + "Restart=no\n")
+    service.systemctl("kill", "--signal=KILL", UNIT)
+    service.until(lambda: service.show("ActiveState") == "failed", "it has failed")
+    service.until(lambda: service.show("ActiveState", "sessiond-revive.timer") == "active", "it is to be tried again")
+    service.systemctl("stop", UNIT)  # of what does not run any more
+    assert service.show("ActiveState", "sessiond-revive.timer") == "inactive"
+    service.systemctl("disable", UNIT)
+    assert revived(service) == "failed"
+    service.systemctl("enable", UNIT)
+    assert revived(service) in {"activating", "active"}
+
+
+def test_a_stop_that_had_to_be_forced_is_a_stop_all_the_same(service):
+    service.drop_in(QUICK.replace("WatchdogSec=3", "WatchdogSec=0") + "TimeoutStopSec=1\n")
+    service.systemctl("restart", UNIT)
+    tell(service, "hang-main")
+    gone = "test ! -e /var/lib/sessiond/hang-main"
+    service.until(lambda: service.run("sh", "-c", gone, check=False).returncode == 0, "it hangs")
+    service.systemctl("stop", UNIT)
+    assert (service.show("ActiveState"), service.show("Result")) == ("failed", "timeout")
+    assert revived(service) == "failed"
+
+
+def test_a_mount_that_was_not_there_is_waited_for(host, line):
+    host.sessiond("install", "--no-start")
+    mount = "/etc/systemd/system/data-user_sessions.mount"
+    text = f"[Mount]\nWhat=nothing\nWhere={ROOT}\nType=no-such-file-system\n"
+    host.sh(f"cat >{mount}; systemctl daemon-reload", input=text)
+    assert host.run("systemctl", "start", UNIT, check=False).returncode
     assert host.show("ActiveState") == "inactive"
+    host.until(lambda: host.show("ActiveState", "sessiond-revive.timer") == "active", "it is to be tried again")
+    host.sh(f"rm {mount}; mkdir -p {ROOT}; systemctl daemon-reload; systemctl reset-failed")
+    assert revived(host) in {"activating", "active"}
+    host.append("alice/a.jsonl", line(1))
+    host.wait_ids("alice/a.jsonl", [1])
 
 
 def test_a_root_that_goes_and_comes_back_is_waited_for(service, line):

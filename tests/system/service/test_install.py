@@ -122,6 +122,55 @@ def test_another_root_is_written_into_settings_and_unit(host, line):
     host.sh("rm -rf /home/transcripts")
 
 
+def test_a_root_behind_a_link_into_a_home_is_seen(host, line):
+    host.sh(f"mkdir -p /home/transcripts /data; ln -s /home/transcripts {ROOT}")
+    host.sessiond("install")
+    host.append("alice/a.jsonl", line(1))
+    host.wait_ids("alice/a.jsonl", [1])
+    host.sh(f"rm -r /home/transcripts {ROOT}")
+
+
+def test_what_was_left_undone_is_done_by_the_next_one(installed):
+    pid = installed.pid()
+    installed.sh("echo '# by hand' >>/usr/local/lib/systemd/system/sessiond.service; systemctl daemon-reload")
+    installed.sessiond("install", "--no-start")
+    assert installed.pid() == pid
+    installed.sh("rm /var/lib/systemd/catalog/database")
+    said = installed.sessiond("install").stdout
+    assert f"systemctl restart {UNIT}" in said
+    assert "journalctl --update-catalog" in said
+    assert installed.pid() != pid
+    assert installed.sessiond("install").stdout.startswith("nothing to do")
+
+
+def test_the_command_leads_to_the_installation_that_was_installed_last(installed):
+    installed.sh("ln -sfn /opt/elsewhere/bin/sessiond /usr/local/bin/sessiond")
+    assert "link /usr/local/bin/sessiond" in installed.sessiond("install").stdout
+    assert installed.sh("readlink /usr/local/bin/sessiond") == "/opt/sessiond/bin/sessiond"
+    installed.sh("rm /usr/local/bin/sessiond; echo another >/usr/local/bin/sessiond")
+    assert installed.sessiond("install").stdout.startswith("nothing to do")
+    installed.sessiond("uninstall")
+    assert installed.sh("cat /usr/local/bin/sessiond; rm /usr/local/bin/sessiond") == "another"
+
+
+def test_a_user_that_comes_back_with_another_number_gets_the_state(installed, line):
+    installed.append("alice/a.jsonl", line(1))
+    installed.wait_ids("alice/a.jsonl", [1])
+    installed.sessiond("uninstall")
+    installed.sh("userdel sessiond; useradd -r -u 801 -d /var/lib/sessiond -s /usr/sbin/nologin sessiond")
+    installed.sessiond("install")
+    installed.append("alice/a.jsonl", line(2))
+    installed.wait_ids("alice/a.jsonl", [1, 2])
+
+
+def test_a_state_folder_that_is_a_link_is_no_reason_to_stop_half_way(installed):
+    installed.sessiond("uninstall")
+    installed.sh("mv /var/lib/sessiond /srv/state; ln -s /srv/state /var/lib/sessiond")
+    installed.sessiond("uninstall", "--purge")
+    assert there(installed) == []
+    assert installed.sh("ls /srv/state; rm -r /srv/state").startswith("sessiond.duckdb")
+
+
 @pytest.mark.parametrize(
     ("spoil", "mend", "said"),
     [
@@ -129,6 +178,12 @@ def test_another_root_is_written_into_settings_and_unit(host, line):
             "touch /etc/systemd/system/sessiond.service",
             "rm /etc/systemd/system/sessiond.service",
             "/etc/systemd/system/sessiond.service goes before the unit that would be installed",
+        ),
+        ("systemctl mask sessiond.service", "systemctl unmask sessiond.service", "sessiond.service is masked"),
+        (
+            "mkdir -p /etc/sessiond; echo 'root = \"~/sessions\"' >/etc/sessiond/config.toml",
+            "rm -r /etc/sessiond",
+            "root is ~/sessions",
         ),
         ("chmod 700 /opt/sessiond", "chmod 755 /opt/sessiond", "/opt/sessiond cannot be read by other users"),
         ("mkdir -p /etc/sessiond; echo 'x = [' >/etc/sessiond/config.toml", "rm -r /etc/sessiond", "is no TOML"),

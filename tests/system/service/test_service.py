@@ -131,6 +131,30 @@ def test_a_stop_in_the_middle_of_a_backlog_takes_seconds_and_loses_nothing(host,
     host.until(lambda: host.query(counted) == wanted, "all of the backlog", seconds=110)
 
 
+def test_each_of_many_sessions_that_fail_at_once_has_its_entries(host, line):
+    host.plugin(PROBE % [])
+    host.configure("max_attempts = 2\nbackoff_seconds = 0.1\n")
+    host.sessiond("install")
+    for number in range(40):
+        host.append(f"carol/{number}.jsonl", line(1, "raise"))
+    host.wait_journal("EVENT=quarantined", times=40)
+    (entry,) = host.journal("PROCESSOR=probe", "SESSION_FILE=carol/39.jsonl", "EVENT=quarantined", "-p", "warning")
+    assert entry["SESSIOND_USER"] == "carol"
+
+
+def test_what_a_processor_warns_of_or_logs_is_not_in_the_journal(host, line):
+    host.plugin(
+        "import logging, warnings\nfrom processors import ProcessorResult\n\nclass P:\n    name = 'probe'\n\n"
+        "    def process(self, batch):\n        warnings.warn(batch.data.decode())\n"
+        "        logging.error(batch.data.decode())\n        return ProcessorResult()\n"
+    )
+    host.configure('log_level = "debug"\n')
+    host.sessiond("install")
+    host.append("alice/a.jsonl", line(1, "a-word-of-alice"))
+    host.wait_journal("EVENT=processed", "PROCESSOR=probe")
+    assert "a-word-of-alice" not in host.run("journalctl", "-o", "json", "--all", "--no-pager").stdout
+
+
 def test_the_journal_answers_by_field_and_holds_nothing_of_a_transcript(host, line):
     host.plugin(PROBE % [])
     host.configure("max_attempts = 2\nbackoff_seconds = 0.1\n")
