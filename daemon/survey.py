@@ -15,6 +15,7 @@ from daemon.cursor import Signature, utc_now
 from daemon.engine import Engine
 from daemon.errors import describe, printable
 from daemon.events import Events
+from daemon.mounts import is_remote, kind_of
 from daemon.scan import Totals, scan
 from daemon.watch import Watch
 
@@ -212,7 +213,7 @@ class Survey:
         else:
             self._events.watch_armed(watches, time.monotonic() - started)
             self._degraded = False
-            if kind := self._watch.remote_file_system():
+            if is_remote(kind := kind_of(self._root) or ""):
                 self._degrade(
                     f"the root is on {kind}, where changes by other hosts are not reported",
                     "run sessiond on the host that the files are written on",

@@ -52,8 +52,6 @@ PROOF_SECONDS = 1.0
 STOP_SECONDS = 30.0
 """The threads of the watcher end within a second for 100,000 folders, unless one of them hangs."""
 
-REMOTE_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"})
-
 
 @dataclass(slots=True)
 class Heard:
@@ -258,21 +256,6 @@ class Watch(FileSystemEventHandler):
                 return sum(line.startswith("inotify ") for line in lines) - (self._canary is not None)
         except OSError:
             return 0
-
-    def remote_file_system(self) -> str | None:
-        """The kind of file system the root is on, if changes made by other hosts are not reported there."""
-        best, kind = "", ""
-        try:
-            with Path("/proc/self/mounts").open(encoding="utf-8", errors="surrogateescape") as mounts:
-                for mount in mounts:
-                    _, folder, name, *_ = mount.split(" ")
-                    folder = folder.replace("\\040", " ")
-                    inside = self._path == folder or self._path.startswith(folder.rstrip("/") + "/")
-                    if inside and len(folder) >= len(best):
-                        best, kind = folder, name
-        except OSError:
-            return None
-        return kind if kind in REMOTE_FILE_SYSTEMS or kind.startswith("fuse.") else None
 
 
 class _Ear(logging.Handler):

@@ -13,10 +13,9 @@ from daemon.doctor.findings import Finding, SkipError, counted, output_of, some,
 from daemon.doctor.patient import MEMORY, Patient
 from daemon.doctor.reading import QUERY_ERRORS
 from daemon.errors import printable
-from daemon.watch import REMOTE_FILE_SYSTEMS
+from daemon.mounts import REMOTE, is_remote, kind_of
 
 INOTIFY = Path("/proc/sys/fs/inotify")
-MOUNTS = Path("/proc/self/mounts")
 SYSCTL = "/etc/sysctl.d/60-sessiond.conf"
 
 QUEUED_EVENTS = 16_384
@@ -109,17 +108,17 @@ def filesystem(patient: Patient) -> Iterator[Finding]:
     """Whether the root and the database are on file systems of this host."""
     if patient.root is not None:
         kind = _kind(patient.root)
-        if _is_remote(kind):
+        if is_remote(kind):
             says = f"the root is on {kind}: what other hosts write there is found by scans only"
             yield Finding("filesystem", "warning", says, "run sessiond on the host that the files are written on")
         else:
             yield Finding("filesystem", "ok", f"the root is on {kind}")
     if patient.db is not None:
         kind = _kind(patient.db)
-        if kind in REMOTE_FILE_SYSTEMS:
+        if kind in REMOTE:
             says = f"the database is on {kind}, where its locks and its log cannot be relied on"
             yield Finding("filesystem", "error", says, "give a file on a disk of this host as db")
-        elif _is_remote(kind):
+        elif is_remote(kind):
             says = f"the database is on {kind}: whether its locks can be relied on there is not known"
             yield Finding("filesystem", "warning", says, "give a file on a disk of this host as db")
         else:
@@ -128,25 +127,8 @@ def filesystem(patient: Patient) -> Iterator[Finding]:
         raise SkipError("the settings cannot be read")
 
 
-def _is_remote(kind: str) -> bool:
-    return kind in REMOTE_FILE_SYSTEMS or kind.startswith("fuse.")
-
-
 def _kind(path: Path) -> str:
-    """The kind of file system that a file, or the folder where it will be, is on."""
-    real, best, kind = os.path.realpath(path), "", "a file system that is not known"
-    try:
-        with MOUNTS.open(encoding="utf-8", errors="surrogateescape") as mounts:
-            for mount in mounts:
-                _, folder, name, *_ = mount.split(" ")
-                for escape in ("\\040", "\\011", "\\012", "\\134"):  # see proc_mounts(5)
-                    folder = folder.replace(escape, chr(int(escape[1:], 8)))
-                inside = real == folder or real.startswith(folder.rstrip("/") + "/")
-                if inside and len(folder) >= len(best):  # of two in one place, the later one hides the other
-                    best, kind = folder, name
-    except OSError:
-        pass
-    return printable(kind)
+    return printable(kind_of(path) or "a file system that is not known")
 
 
 def clock(patient: Patient) -> Iterator[Finding]:

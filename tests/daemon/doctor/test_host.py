@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import daemon.mounts
 from daemon.cursor import utc_now
 from daemon.doctor import examine, host
 from daemon.doctor.doors import Door
@@ -117,7 +118,7 @@ def mounts(monkeypatch, tmp_path):
             f"x {str(tmp_path / folder).replace(' ', chr(92) + '040')} {kind} rw 0 0\n" for folder, kind in mounted
         ]
         (tmp_path / "mounts").write_text("x / ext4 rw 0 0\n" + "".join(lines))
-        monkeypatch.setattr(host, "MOUNTS", tmp_path / "mounts")
+        monkeypatch.setattr(daemon.mounts, "MOUNTS", tmp_path / "mounts")
 
     return put
 
