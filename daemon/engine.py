@@ -119,14 +119,16 @@ class Engine:
     def _failures(self, spec: Registered, max_attempts: int) -> Mapping[str, Failure]:
         """Known failures, and one more for each run that was in flight when the last process died."""
         failures = load_failures(self._conn, spec.name)
+        left = [note for note in self._notes.left() if note.processor == spec.name]
         if self.transcripts.root.is_dir():
-            gone = [key for key in failures if not self.transcripts.exists(key)]
-            forget(self._conn, spec.name, gone)
+            gone = {
+                key for key in (*failures, *(note.session_key for note in left)) if not self.transcripts.exists(key)
+            }
+            forget(self._conn, spec.name, sorted(gone))
             failures = {key: failure for key, failure in failures.items() if key not in gone}
+            left = [note for note in left if note.session_key not in gone]
         crashed = []
-        for note in self._notes.left():
-            if note.processor != spec.name:
-                continue
+        for note in left:
             key, error, now = (
                 note.session_key,
                 "the process ended during this run",

@@ -245,6 +245,12 @@ class Lane(LaneState):
             self._sessions.refused(key)
             self.done(key, seen)
 
+    def forgets(self, key: str) -> bool:
+        """Forget that the session failed, unless it is in quarantine; returns whether it had."""
+        with self.wake:
+            failure = self._failures.known.get(key)
+            return failure is not None and not failure.quarantined and self._failures.drop(key)
+
     def done(
         self,
         key: str,

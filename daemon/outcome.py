@@ -120,6 +120,11 @@ class Outcomes:
         recheck = self._lane.clock() + self._settle_seconds if look.recheck else None
         self._lane.done(taken.key, look.signature, recheck=recheck)
 
+    def unchanged(self, taken: Taken, look: Look) -> None:
+        """All of the session was processed before: what had failed did not, or is not in the file any more."""
+        self._forget_failure(taken.key)
+        self.settled(taken, look)
+
     def refrain(self, taken: Taken, look: Look, retry_at: float) -> None:
         """The very content has failed before, and its next attempt is not due yet, or never."""
         failure = self._lane.failure(taken.key)
@@ -156,8 +161,7 @@ class Outcomes:
         self._lane.note(key, "skipped")
         self._lane.transcripts.forget(key)
         if self._lane.gone(key):
-            with suppress(StoreError):
-                self._writer.submit(FailureNote(self._name, key, None), urgent=True)
+            self._note_forgotten(key)
 
     def _refused(self, key: str, reason: str) -> None:
         """Leave it alone until it looks different, as a change of its mode would make it."""
@@ -165,7 +169,17 @@ class Outcomes:
         seen = self._lane.transcripts.signature(key)
         if seen is None or self._lane.needs_look(key, seen):
             self._events.refused(printable(key), reason)
+        self._forget_failure(key)
         self._lane.refused(key, seen)
+
+    def _forget_failure(self, key: str) -> None:
+        """Nothing is left to be tried again; what is in quarantine stays there. Before the run ends."""
+        if self._lane.forgets(key):
+            self._note_forgotten(key)
+
+    def _note_forgotten(self, key: str) -> None:
+        with suppress(StoreError):
+            self._writer.submit(FailureNote(self._name, key, None), urgent=True)
 
     def fail(self, taken: Taken, about: About | None, error: str) -> None:
         """Count an attempt."""

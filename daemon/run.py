@@ -16,7 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from daemon.commit import Commit
-from daemon.cursor import Cursor, Place, username_of
+from daemon.cursor import Cursor, Place, Signature, username_of
 from daemon.errors import ContractError, printable
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
@@ -225,6 +225,9 @@ def run_whole(
         with _processor_errors():
             if scalar(conn, _TRANSACTION) != number:
                 raise ContractError(f"{spec.name} has ended the transaction", "what it wrote may be there twice")
+        if _signature(root / job.key) != cursor.signature:
+            # What the processor has read is unknown. With no hash, it is run again even if all is as it was before.
+            cursor = replace(cursor, file_hash="", settled=False)
         entry = Entry(spec.name, job.key, replace(cursor, items=items), at)
         claim()
         if heals or job.moved_from:
@@ -241,6 +244,13 @@ def run_whole(
         ran=True,
         took=time.monotonic() - began,
     )
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        return Signature.of(path.lstat())
+    except OSError:
+        return None
 
 
 def taken_over(spec: Registered, transcripts: Transcripts, job: Job, look: Look, at: datetime) -> Commit | None:

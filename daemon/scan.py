@@ -74,11 +74,10 @@ class _Walk:
             with os.scandir(path) as entries:
                 self.totals.folders += 1
                 for entry in entries:
-                    if entry.name.endswith(SUFFIX):
-                        if prefix:  # a file directly in the root belongs to nobody
-                            self._file(prefix + entry.name, entry)
-                    elif entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)  # whatever its name: sessions may be in it
+                    if entry.name.endswith(SUFFIX) and prefix:  # a file directly in the root belongs to nobody
+                        self._file(prefix + entry.name, entry)
         except FileNotFoundError:
             pass  # gone since it was listed; what is new in its place is reported, or found next time
         except OSError as error:

@@ -203,6 +203,8 @@ class Service:
             self.engine.changed(heard.keys)
         if heard.folders:
             self.survey.request_folders(heard.folders)
+        if heard.modes:
+            self.survey.permitted(heard.modes)
         if heard.overflowed:
             self._events.overflowed()
             self.survey.request_rebuild()

@@ -39,6 +39,8 @@ class Sessions:
         for key, failure in failures.items():
             if failure.quarantined and failure.signature and failure.content.startswith(f"{version}:"):
                 self._current[key] = hash(failure.signature)
+            elif key in self._current:
+                self._current[key] = 0  # whether the run came to an end is seen by a look
         return places
 
     def __len__(self) -> int:

@@ -51,11 +51,12 @@ class Survey:
         self._fallback_seconds = fallback_seconds
         self._armed = armed
         self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
-        self._wake = threading.Condition()  # guards the next four
+        self._wake = threading.Condition()  # guards the next five
         self._stop = False
         self._rebuild = True
         self._full = True
         self._folders: set[str] = set()
+        self._forbidden: set[str] = set()  # folders that could not be listed, so that nothing in them is watched
         # The scanner's own:
         self._trusted = False  # the watcher has been sound since before the last full scan
         self._degraded = False  # changes are found by scanning
@@ -105,6 +106,17 @@ class Survey:
         with self._wake:
             self._folders |= folders
             self._wake.notify_all()
+
+    def permitted(self, folders: set[str]) -> None:
+        """These folders may be readable now: scan what is below them, and watch what could not be watched."""
+        with self._wake:
+            names = {
+                name for name in self._forbidden if any(f"{self._root}/{name}".startswith(each) for each in folders)
+            }
+            self._forbidden -= names
+            self._rebuild |= bool(names)
+            self._full |= bool(names)
+        self.request_folders(folders)
 
     def retime(self, scan_seconds: float, fallback_seconds: float) -> None:
         """Change how often it scans."""
@@ -295,6 +307,9 @@ class Survey:
 
     def _refused(self, name: str, reason: str) -> None:
         """Say each only once, however often it is found."""
+        if reason == "permission" and len(self._forbidden) < MAX_REFUSALS:
+            with self._wake:
+                self._forbidden.add(name)
         if (name, reason) not in self._refusals and len(self._refusals) < MAX_REFUSALS:
             self._refusals.add((name, reason))
             self._events.refused(printable(name), reason)

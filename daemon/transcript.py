@@ -9,8 +9,10 @@ The rules, in the order in which they apply to a file and a cursor:
 3. Anything else is a rewrite: read from the start.
 """
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections import OrderedDict
@@ -142,8 +144,11 @@ class Transcripts:
             self._active.pop(key, None)
 
     def exists(self, key: str) -> bool:
-        """Whether there is anything of that name."""
-        return self.signature(key) is not None
+        """Whether there is a file of that name, as far as one can see: what is none is not looked at."""
+        try:
+            return stat.S_ISREG(os.lstat(f"{self.root}/{key}").st_mode)
+        except OSError as error:
+            return error.errno not in {errno.ENOENT, errno.ENOTDIR}
 
     def signature(self, key: str) -> Signature | None:
         """How what is there looks from outside; None if nothing is, or it cannot be reached."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from watchdog.events import (
+    DirAttribEvent,
     DirCreatedEvent,
     DirMovedEvent,
     FileAttribEvent,
@@ -38,6 +39,7 @@ _FILTER: list[type[FileSystemEvent]] = [
     FileAttribEvent,
     FileCreatedEvent,
     FileMovedEvent,
+    DirAttribEvent,
     DirCreatedEvent,
     DirMovedEvent,
 ]
@@ -55,11 +57,19 @@ STOP_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Heard:
-    """What was reported since the last time: keys of sessions, and folders that are new in their place."""
+    """What was reported since the last time.
+
+    Keys of sessions; folders that are new in their place, and such as may have become readable.
+    """
 
     keys: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
+    modes: set[str] = field(default_factory=set)
     overflowed: bool = False
+
+    def anything(self) -> bool:
+        """Whether a session or a folder was reported."""
+        return bool(self.keys or self.folders or self.modes)
 
 
 class Watch(FileSystemEventHandler):
@@ -158,17 +168,18 @@ class Watch(FileSystemEventHandler):
                 self._canary_works.set()
             return
         with self._lock:
-            quiet = not (self._heard.keys or self._heard.folders)
+            quiet = not self._heard.anything()
+            folders = self._heard.modes if isinstance(event, DirAttribEvent) else self._heard.folders
             for path in (event.src_path, event.dest_path):
                 name = os.fsdecode(path)
                 if event.is_directory:
                     if name.startswith(self._path):
-                        self._heard.folders.add(self._root + name[len(self._path) :])
+                        folders.add(self._root + name[len(self._path) :])
                 elif (key := key_of(self._path, name)) is not None:
                     self._heard.keys.add(key)
                     if self._audit is not None:
                         self._audit.add(key)
-            noisy = bool(self._heard.keys or self._heard.folders)
+            noisy = self._heard.anything()
         if quiet and noisy:
             self._wake()
 

@@ -266,7 +266,7 @@ class Workers:
             worker.about = about
         if not look.changed and not job.moved_from:
             self._release(worker)
-            self._outcomes.settled(taken, look)
+            self._outcomes.unchanged(taken, look)
             return False
         retry_at = self._lane.retry_at(taken.key, (about.content, about.begin))
         if retry_at is not None and retry_at > self._lane.clock():

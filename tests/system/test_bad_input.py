@@ -318,3 +318,11 @@ def test_scan_names_what_it_may_not_read_and_exits_with_1(box, line, unprivilege
     outcome = json.loads(scan.process.stdout.read())
     assert [failure["session_file"] for failure in outcome["failed"]] == ["alice/a.jsonl"]
     assert outcome["processors"][0]["lines"] == 1
+
+
+def test_sessions_in_a_folder_that_is_called_like_a_session_are_found_by_a_scan(box, line):
+    box.append("alice/a.jsonl/b.jsonl", line(1))
+    box.append("bob.jsonl/b.jsonl", line(2))
+    live = box.live()
+    live.wait_ids("alice/a.jsonl/b.jsonl", [1])
+    live.wait_ids("bob.jsonl/b.jsonl", [2])

@@ -1,6 +1,10 @@
 """Runs that end the process, and runs that a stop finds under way: who is blamed, and who is not."""
 
+import json
 import threading
+from pathlib import Path
+
+import pytest
 
 from daemon import SessionProcessorStateRepository, open_database, run_processor
 from daemon.config import Settings
@@ -162,3 +166,45 @@ def test_a_conflict_between_processors_is_nobodys_failure(box, line, until):
     until(lambda: live.query("SELECT sessions FROM shared"), [(4,)])
     live.wait_idle()
     assert live.of("run_failed") == live.of("quarantined") == []
+
+
+def test_a_session_that_failed_and_is_a_link_now_is_not_waited_for(box, line, until):
+    box.append("alice/a.jsonl", line(1, "poison"))
+    live = box.live(Numbers, backoff_seconds=0.5, backoff_max_seconds=0.5)
+    live.wait("run_failed")
+    path = box.path("alice/a.jsonl")
+    path.unlink()
+    path.symlink_to(box.folder / "nowhere")
+    live.wait("refused", reason="link")
+    live.wait_idle()
+    assert live.engine.lanes[0].counts()["retrying"] == 0
+    until(lambda: live.query("SELECT count(*) FROM session_failures"), [(0,)])
+
+
+def _note_of(box, key):
+    """What a process leaves that dies during a run of ``numbers``."""
+    folder = box.folder / "state" / "sessiond.duckdb.inflight"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    note = {"processor": "numbers", "session_key": key, "content": "1:from:x", "boot": boot, "run": "0"}
+    (folder / "numbers.1").write_text(json.dumps(note))
+
+
+@pytest.mark.parametrize("now", ["gone", "a link", "as it was"])
+def test_a_session_in_whose_run_the_process_died_is_not_waited_for_if_nothing_is_left_to_do(box, line, now):
+    box.append("alice/a.jsonl", line(1))
+    live = box.live(Numbers)
+    live.wait_lines("alice/a.jsonl", 1, "numbers")
+    live.wait("processed", 2)  # it was quiet, and is settled
+    live.stop()
+    _note_of(box, "alice/a.jsonl")
+    path = box.path("alice/a.jsonl")
+    if now != "as it was":
+        path.unlink()
+    if now == "a link":
+        path.symlink_to(box.folder / "nowhere")
+    again = box.live(Numbers)
+    assert len(again.of("interrupted")) == (now == "as it was")
+    again.wait_idle()
+    again.stop()
+    assert box.query("SELECT count(*) FROM session_failures") == [(0,)]
+    assert box.query("SELECT count(*) FROM numbers") == [(1,)]

@@ -298,3 +298,35 @@ def test_moved_while_its_first_run_is_under_way(box, line, until):
     until(lambda: live.query("SELECT count(*) FROM gated WHERE session_file = 'bob/b.jsonl'"), [(2,)])
     live.wait_idle()
     assert live.query("SELECT session_file, count(*) FROM gated GROUP BY ALL") == [("bob/b.jsonl", 2)]
+
+
+class _Counts:
+    """A whole-session processor that counts lines; during its first run there is one more than before and after."""
+
+    name = "counts"
+
+    def __init__(self, line):
+        self.line, self.runs = line, 0
+
+    def process_session(self, session_path, username, session_key, conn):
+        self.runs += 1
+        size = session_path.stat().st_size
+        if self.runs == 1:
+            with session_path.open("ab") as file:
+                file.write(self.line)
+        lines = session_path.read_bytes().count(b"\n")
+        if self.runs == 1:
+            os.truncate(session_path, size)
+        conn.execute("CREATE OR REPLACE TABLE counts AS SELECT ? AS lines", [lines])
+        return ProcessorResult(1)
+
+
+def test_what_a_whole_session_processor_has_read_while_it_was_there_is_not_kept(box, line, until):
+    box.append("alice/a.jsonl", line(1))
+    live = box.live(_Counts(line(2)))
+    live.wait("processed", processor="counts")
+    until(lambda: live.query("SELECT lines FROM counts"), [(1,)])
+    live.wait_idle()
+    live.stop()
+    assert box.query("SELECT lines FROM counts") == [(1,)]
+    assert box.query("SELECT count(*) FROM session_processor_state") == [(1,)]

@@ -1,5 +1,6 @@
 """A watcher that goes deaf, wholly or in part: it is noticed, rebuilt or replaced by scans, and nothing is missed."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -229,3 +230,26 @@ def test_the_audit_does_not_take_what_is_on_its_way_for_missed(box, line):
         live.wait("committed", 1 + number // 100)
     assert not live.of("missed")
     assert len(live.of("watch_armed")) == 1
+
+
+def test_a_folder_that_may_be_read_again_is_read_and_watched(box, line):
+    before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if before and shutil.which("setpriv") is None:
+        pytest.skip("root may read everything, and there is no setpriv here")
+    box.append("alice/a.jsonl", line(0))
+    daemon = box.child(before=before)
+    daemon.wait_lines("alice/a.jsonl", 1)
+    folder = box.root / "alice"
+    folder.chmod(0)
+    if os.geteuid() == 0:  # what comes while nobody may look
+        box.append("alice/p/b.jsonl", line(1))
+        daemon.wait("refused")
+    box.append("bob/c.jsonl", line(2))
+    daemon.wait_lines("bob/c.jsonl", 1)
+    folder.chmod(0o755)
+    box.append("alice/p/b.jsonl", line(3))
+    daemon.wait_lines("alice/p/b.jsonl", 2 if os.geteuid() == 0 else 1)
+    daemon.wait("watch_armed", 2 if os.geteuid() == 0 else 1)
+    box.append("alice/p/b.jsonl", line(4))
+    daemon.wait_lines("alice/p/b.jsonl", 3 if os.geteuid() == 0 else 2)
+    assert daemon.stop() == 0
