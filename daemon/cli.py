@@ -31,6 +31,7 @@ from daemon.commands.options import (
     check_roots,
     settings_of,
 )
+from daemon.commands.rebuild import rebuild_command
 from daemon.commands.usage import usage
 from daemon.config import Settings, load
 from daemon.demo import run_demo
@@ -282,6 +283,7 @@ for _on_host in (host.install, host.uninstall):
     app.command()(_on_host)
 app.command()(doctor)
 app.command(name="run-processor")(change.run_processor)
+app.command(name="rebuild")(rebuild_command)
 
 if __name__ == "__main__":
     main()

@@ -15,10 +15,14 @@ from typing import Any
 import duckdb
 
 from daemon import arrow
-from daemon.errors import StoreError, StoreLockedError, printable
+from daemon.errors import StoreError, printable
+from daemon.explained import NO_DATABASE, explained, passing
 
 SCHEMA_VERSION = 2
 """2: kept views; what does not know of them would write past them."""
+
+CHECKPOINT_THRESHOLD = "256MB"
+"""Each checkpoint stops commits for a moment; at the default of 16 MB a cold start would make dozens."""
 
 _NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """A database that is kept for years must not depend on what was fetched from the network meanwhile."""
@@ -119,8 +123,10 @@ def open_database(
 
     """
     path = Path(path)
-    # Each checkpoint stops commits for a moment; at the default of 16 MB a cold start would make dozens.
-    config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB", **_NO_DOWNLOADS}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
+        **_NO_DOWNLOADS,
+    }
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
@@ -133,7 +139,13 @@ def open_database(
             # Opening for writing may already change the file, so the version is read without.
             # Where this process has it open already, it cannot be, and migrate() reads the version first anyway.
             with suppress(duckdb.ConnectionException), duckdb.connect(str(path), read_only=True) as reader:
-                _check_version(reader, str(path))
+                check_version(reader, str(path))
+        elif os.path.exists(f"{path}.wal"):  # noqa: PTH110  # as above
+            # DuckDB would delete it, and with it the rows that its database has not got yet.
+            raise StoreError(
+                f"there is {printable(path)}.wal, but not its database",
+                "put the database back in its place, or move the .wal aside",
+            )
         conn = _quiet(duckdb.connect(str(path), config=config))
         try:
             migrate(conn)
@@ -158,7 +170,7 @@ def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.Duck
         config: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, **_NO_DOWNLOADS}
         conn = _quiet(duckdb.connect(str(path), read_only=True, config=config))
         try:
-            _check_version(conn, str(path))
+            check_version(conn, str(path))
             _check_migrated(conn, path)
             conn.execute("SET TimeZone = 'UTC'")
             conn.execute("SET enable_external_access = false")
@@ -189,7 +201,7 @@ def migrate(conn: duckdb.DuckDBPyConnection) -> None:
         StoreError: the database is from a newer version.
 
     """
-    _check_version(conn, "the database")
+    check_version(conn, "the database")
     conn.execute("SET GLOBAL TimeZone = 'UTC'")
     conn.execute("SET TimeZone = 'UTC'")
     # A statement outside a transaction is one of its own, with a number of its own.
@@ -261,38 +273,10 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
     except OSError as error:
-        raise StoreError(
-            f"cannot use the database {printable(path)}: {error.strerror}", "choose another file with --db"
-        ) from error
-
-
-def _explained(error: duckdb.Error, path: Path) -> StoreError:  # noqa: PLR0911  # one for each cause
-    text, shown = str(error), printable(path)
-    if held := re.search(r"held in (.+?)? ?\(PID (\d+)\)", text):
-        return StoreLockedError(
-            f"the database {shown} is in use by process {held[2]} ({printable(held[1] or 'unknown program')})",
-            "stop that process, or choose another file with --db",
-        )
-    if "lock on file" in text:
-        return StoreLockedError(f"the database {shown} is in use by another process", "stop that process")
-    if "not a valid DuckDB" in text:
-        return StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
-    if "version number" in text:
-        return StoreError(f"{shown} was written by another version of DuckDB", "upgrade the package duckdb")
-    if "Permission denied" in text:
-        return StoreError(
-            f"the database {shown} may not be opened by user {os.geteuid()}",
-            "give it, its .wal and its .inflight to the user that sessiond runs as: chown -R",
-        )
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return StoreError(f"the database {shown} needs more memory than it may use", "raise the setting memory_limit")
-    first_line = printable(text.partition("\n")[0])
-    return StoreError(
-        f"cannot open the database {shown}: {first_line}",
-        "it may be damaged; move it and its .wal aside to start anew from the transcripts",
-    )
+        hint = passing(error) or "choose another file with --db"
+        raise StoreError(f"cannot use the database {printable(path)}: {error.strerror}", hint) from error
 
 
 def _check_file(path: Path) -> None:
@@ -302,7 +286,7 @@ def _check_file(path: Path) -> None:
         raise StoreError(f"the database {shown} is a folder", "choose a file with --db")
     with path.open("rb") as file:
         if file.read(12)[8:] != b"DUCK":
-            raise StoreError(f"{shown} is not a DuckDB database", "choose another file with --db")
+            raise StoreError(f"{shown} is not a DuckDB database", NO_DATABASE)
 
 
 def _check_owner(path: Path) -> None:
@@ -316,7 +300,8 @@ def _check_owner(path: Path) -> None:
         raise StoreError(f"{printable(path)} belongs to {name}", f"do this as that user: sudo -u '{name}' …")
 
 
-def _check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
+def check_version(conn: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Raises StoreError if the database, called ``name``, is from a newer version."""
     if not _has_table(conn, "sessiond_schema"):
         return
     found = scalar(conn, "SELECT max(version) FROM sessiond_schema")

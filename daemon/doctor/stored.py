@@ -29,8 +29,8 @@ def database(patient: Patient) -> Iterator[Finding]:
         yield Finding("database", "ok", f"{shown} is not there yet: the first start makes it")
     else:
         fix = (
-            f"stop the daemon, move {shown} and its .wal aside, and start it again: rows are made anew from the"
-            " transcripts that are there; what deleted ones gave is in a backup or an export only"
+            "stop the daemon, run sessiond rebuild, and start it again: the database is set aside, and a new one made"
+            " from the transcripts and from what it still gives"
         )
         try:
             tables = found.rows(_TABLES)

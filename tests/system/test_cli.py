@@ -10,6 +10,7 @@ import pytest
 
 COMMANDS = (
     "run", "scan", "demo", "processors", "requeue", "reprocess", "check-config", "doctor", "install", "uninstall",
+    "rebuild",
 )  # fmt: skip
 
 

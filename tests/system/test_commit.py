@@ -115,19 +115,17 @@ def _empty(_content):
 
 
 @pytest.mark.parametrize("damage", [_cut, _head, _empty])
-def test_a_damaged_database_is_one_line_and_is_as_that_line_says(box, line, damage):
+def test_a_damaged_database_is_one_line_that_says_what_to_do(box, line, damage):
     box.append("alice/a.jsonl", *map(line, range(2000)))
     assert box.scan().returncode == 0
-    damaged = damage(box.db.read_bytes())
-    box.db.write_bytes(damaged)
+    box.db.write_bytes(damage(box.db.read_bytes()))
     result = box.scan()
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("sessiond: ")
     assert result.stderr.count("\n") == 1
     assert str(box.db) in result.stderr
-    if "was left as it is" in result.stderr:
-        assert box.db.read_bytes() == damaged
+    assert "sessiond rebuild" in result.stderr
 
 
 def test_a_database_in_an_impossible_place_is_one_line(box):

@@ -79,7 +79,7 @@ def test_a_damaged_table_is_an_error_that_names_it_and_the_others_are_read(ask, 
     assert _levels(found) == ["error", "ok"]
     assert "1 table cannot be read: large: a block does not have the checksum" in found[0][1]
     assert "secret" not in found[0][1]
-    assert f"move {path} and its .wal aside" in found[0][2]
+    assert "run sessiond rebuild" in found[0][2]
     assert path.read_bytes() == before
 
 
@@ -100,7 +100,7 @@ def test_a_database_that_cannot_even_be_opened_is_an_error_and_what_needs_it_is_
     level, says, fix = ask("database")[0]
     assert level == "error"
     assert str(path) in says
-    assert "aside" in fix
+    assert "sessiond rebuild" in fix
     assert ask("state") == [("skipped", "the database cannot be used, see database", "")]
     assert "skipped" in _levels(ask("clock"))
 
