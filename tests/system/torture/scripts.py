@@ -106,7 +106,7 @@ VALUES = {
     "big": lambda rng, _: [_name(rng), _seed(rng), rng.choice((1, 3, 10))],
     "long_line": lambda rng, _: [_name(rng), _seed(rng), rng.choice((15, 16, 17, 63, 64, 100))],
     "writers": lambda rng, _: [_name(rng), _seed(rng), _count(rng)],
-    "many": lambda rng, heavy: [rng.choice("abc"), _seed(rng), rng.choice((30, 100, 1000 if heavy else 50))],
+    "many": lambda rng, heavy: [rng.choice("abc"), _seed(rng), rng.choice((30, 100, 1000) if heavy else (10, 30))],
     "poison": _poison,
     "truncate": lambda rng, _: [_name(rng), _percent(rng)],
     "same_size": lambda rng, _: [_name(rng)],
