@@ -22,6 +22,7 @@ from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
 from daemon.outcome import Outcomes
+from daemon.refusals import Refusals
 from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable, make_tables, stored_as
 from daemon.transcript import Transcripts
@@ -60,6 +61,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.events = events
+        self.refusals = Refusals(events)
         self.transcripts = Transcripts(
             settings.root,
             chunk_bytes=settings.chunk_bytes,
@@ -91,7 +93,7 @@ class Engine:
                 lane = Lane(spec, self.transcripts, settings, clock)
                 lane.load(self._conn, self._failures(spec, settings.max_attempts))
                 self.lanes.append(lane)
-                outcomes = Outcomes(lane, self.writer, self.events, settings)
+                outcomes = Outcomes(lane, self.writer, self.events, self.refusals, settings)
                 self._workers.append(
                     Workers(
                         lane,

@@ -64,7 +64,7 @@ def scan_once(
         str(settings.root),
         engine.needs,
         found.extend,
-        lambda name, reason: events.refused(printable(name), reason),
+        engine.refusals.tell,
     )
     engine.start()
     engine.behind(found)

@@ -28,6 +28,7 @@ from daemon.look import Look
 from daemon.pending import Taken
 from daemon.positions import ADOPTED
 from daemon.queued import FailureNote
+from daemon.refusals import Refusals
 from daemon.run import ProcessorFailedError, cause_of, content_of
 from daemon.store import cannot_write, is_conflict, out_of_memory
 from daemon.writer import Writer
@@ -57,11 +58,12 @@ class About:
 class Outcomes:
     """The outcomes of one lane's runs. Holds nothing; may be called by any thread."""
 
-    def __init__(self, lane: Lane, writer: Writer, events: Events, settings: Settings) -> None:
+    def __init__(self, lane: Lane, writer: Writer, events: Events, refusals: Refusals, settings: Settings) -> None:
         self._lane = lane
         self._name = lane.spec.name
         self._writer = writer
         self._events = events
+        self._refusals = refusals
         self._settle_seconds = settings.settle_seconds
 
     def submit(self, taken: Taken, look: Look, commit: Commit) -> None:
@@ -168,7 +170,7 @@ class Outcomes:
         self._lane.note(key, "skipped")
         seen = self._lane.transcripts.signature(key)
         if seen is None or self._lane.needs_look(key, seen):
-            self._events.refused(printable(key), reason)
+            self._refusals.tell(key, reason)
         self._forget_failure(key)
         self._lane.refused(key, seen)
 

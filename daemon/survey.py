@@ -23,7 +23,7 @@ ROOT_POLL_SECONDS = 0.5
 GRACE_SECONDS = 1.0
 """How long after a scan an event may still be on its way before its change counts as missed."""
 
-MAX_REFUSALS = 10_000
+MAX_FORBIDDEN = 10_000
 
 REARM_SECONDS = 300.0
 """How often it is tried again to watch folders that could not be watched."""
@@ -64,7 +64,6 @@ class Survey:
         self._waiting = False
         self._short = False  # fewer watches than folders
         self._armed_at = 0.0
-        self._refusals: set[tuple[str, str]] = set()
         # Read by others:
         self.failure: BaseException | None = None
         self.last_scan: Totals | None = None
@@ -306,13 +305,10 @@ class Survey:
         return self._stop
 
     def _refused(self, name: str, reason: str) -> None:
-        """Say each only once, however often it is found."""
-        if reason == "permission" and len(self._forbidden) < MAX_REFUSALS:
+        if reason == "permission" and len(self._forbidden) < MAX_FORBIDDEN:
             with self._wake:
                 self._forbidden.add(name)
-        if (name, reason) not in self._refusals and len(self._refusals) < MAX_REFUSALS:
-            self._refusals.add((name, reason))
-            self._events.refused(printable(name), reason)
+        self._engine.refusals.tell(name, reason)
 
 
 def _limit_hint() -> str:

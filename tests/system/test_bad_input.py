@@ -8,6 +8,9 @@ import subprocess
 
 import pytest
 
+from processors import ProcessorResult
+from processors.usage import UsageProcessor
+
 SUMMARY = "SELECT lines, malformed_lines FROM usage_session_summary WHERE session_file = ?"
 
 
@@ -36,6 +39,25 @@ def test_things_that_only_look_like_sessions_are_refused_and_named_once(box, lin
     names = ("dangling", "fifo", "folder", "link", "socket")
     assert sorted(named) == [f"alice/{name}.jsonl" for name in names]
     assert live.query("SELECT DISTINCT session_file FROM usage_events") == [("alice/a.jsonl",)]
+
+
+class _Other:
+    name = "other"
+    tables = ()
+
+    def process(self, batch):
+        return ProcessorResult()
+
+
+def test_a_thing_that_is_no_session_is_named_once_for_all_processors(box, line):
+    live = box.live(UsageProcessor, _Other)
+    os.mkfifo(box.path("alice/fifo.jsonl"))
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [1])
+    live.wait_idle()
+    live.survey.request_scan()
+    live.wait("scanned", 2)
+    assert len(live.of("refused")) == 1
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder"])

@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.system.torture.runner import Runner
@@ -51,6 +52,14 @@ class Session:
         self.totals = {"scripts": 0, "actions": 0, "failed": 0, "peak": 0}
 
     def run(self):
+        """Returns the exit code. Ctrl-C ends it early, with all figures so far."""
+        with suppress(KeyboardInterrupt):
+            self._run()
+        self._finish()
+        self._say("in all")
+        return 1 if self.totals["failed"] else 0
+
+    def _run(self):
         if self._asked.script:
             for path in self._asked.script:
                 self._one(path.name, load(path))
@@ -59,9 +68,6 @@ class Session:
             while time.monotonic() - self._began < self._asked.minutes * 60:
                 self._one(f"seed {seed}", generate(seed, heavy=not self._asked.light))
                 seed += 1
-        self._finish()
-        self._say("in all")
-        return 1 if self.totals["failed"] else 0
 
     def close(self):
         if self._runner is not None:

@@ -151,6 +151,17 @@ def _flip(path, at):
 
 
 @action
+def flicker(tree, name, seed, count, milliseconds):
+    """Lines that are there for a moment only."""
+    if path := tree.file(name):
+        size = path.stat().st_size
+        _append(path, content(tree, seed, count))
+        tree.observe()
+        threading.Event().wait(milliseconds / 1000)
+        os.truncate(path, size)
+
+
+@action
 def replace(tree, name, seed, count):
     """By a rename of another file."""
     new = tree.outside / "new"

@@ -20,7 +20,9 @@ POLL_SECONDS = 0.03
 QUIET_SECONDS = 10.0
 """A daemon that has nothing to do for so long, and has other rows than it should, will not get them any more."""
 
-LONGEST_SECONDS = 100.0
+LONGEST_SECONDS = 60.0
+"""The same for one that says it has something to do."""
+
 BARRIER = 9_000
 """Seeds of what is written to know that all before it was noticed."""
 
@@ -114,8 +116,8 @@ class Runner:
         with self._tree.path("z/barrier").open("ab") as file:
             file.write(content(self._tree, BARRIER + self._syncs, 1))
         self._tree.observe()
-        ends, quiet_since, before, differences = time.monotonic() + LONGEST_SECONDS, None, None, ["nothing there yet"]
-        while time.monotonic() < ends:
+        changed, idle_since, before, differences = time.monotonic(), None, None, ["nothing there yet"]
+        while time.monotonic() - changed < LONGEST_SECONDS:
             self.rig.supervise()
             idle = self.rig.idle()
             found = self.rig.found(self._tree.tag)
@@ -126,9 +128,10 @@ class Runner:
             if idle and not differences:
                 self._model.compared(found)
                 return
-            if not idle or found != before:
-                quiet_since, before = time.monotonic(), found
-            elif time.monotonic() - quiet_since > QUIET_SECONDS:
+            if found != before:
+                changed, before = time.monotonic(), found
+            idle_since = (idle_since or time.monotonic()) if idle else None
+            if idle and time.monotonic() - max(idle_since, changed) > QUIET_SECONDS:
                 break
             threading.Event().wait(POLL_SECONDS)
         differences = differences or [f"the rows are right, but it is not idle: {self.rig.lanes()}"]

@@ -14,8 +14,8 @@ from tests.system.torture.scripts import generate, load
 from tests.system.torture.shrink import shrink
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
-SEEDS = range(24)
-RANDOM = 8
+SEEDS = range(16)
+RANDOM = 4
 
 
 @pytest.fixture(scope="module")
