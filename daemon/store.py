@@ -144,7 +144,7 @@ def open_database(
                 f"there is {printable(path)}.wal, but not its database",
                 "put the database back in its place, or move the .wal aside",
             )
-        else:
+        elif str(path) != ":memory:":
             _create(path)
         conn = _quiet(duckdb.connect(str(path), config=config))
         try:
