@@ -90,6 +90,8 @@ class Rescue:
             CREATE OR REPLACE TEMP TABLE _orphans (processor_name VARCHAR, session_file VARCHAR)""")
         latest: dict[tuple[str, str], tuple[str, Cursor]] = {}
         for table, order in (("session_cursors", "was.session_file"), ("session_cursor_log", "seq")):
+            if not self._old.has(table, (*_SESSION, "device", "inode", "position", "fingerprint")):
+                continue
             try:
                 found = self._conn.execute(f"""
                     SELECT was.processor_name, was.session_file, now.session_file,

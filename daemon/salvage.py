@@ -79,7 +79,8 @@ def attached(conn: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Salvaged]:
         conn.execute(attach.format(_quoted(path)))
         told.read = WHOLE
     except duckdb.Error as error:
-        if out_of_memory(error) or passing(error) or "lock on file" in str(error):
+        passes = passing(error) and "Input/output" not in str(error)  # which reads less, and is worth a try
+        if out_of_memory(error) or passes or "lock on file" in str(error):
             raise explained(error, path) from error
         told.why = reason_of(error)
         # By another name, DuckDB does not find the log.

@@ -17,14 +17,12 @@ import duckdb
 from daemon import arrow
 from daemon.errors import StoreError, printable
 from daemon.explained import NO_DATABASE, explained, passing
+from daemon.room import threshold
 
 SCHEMA_VERSION = 2
 """2: kept views; what does not know of them would write past them."""
 
-CHECKPOINT_THRESHOLD = "256MB"
-"""Each checkpoint stops commits for a moment; at the default of 16 MB a cold start would make dozens."""
-
-_NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_NO_DOWNLOADS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """A database that is kept for years must not depend on what was fetched from the network meanwhile."""
 
 _CURSOR_COLUMNS = """
@@ -124,7 +122,7 @@ def open_database(
     """
     path = Path(path)
     config: dict[str, str | bool | int | float | list[str]] = {
-        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
+        "checkpoint_threshold": threshold(path),
         **_NO_DOWNLOADS,
     }
     if memory_limit:
@@ -146,6 +144,8 @@ def open_database(
                 f"there is {printable(path)}.wal, but not its database",
                 "put the database back in its place, or move the .wal aside",
             )
+        elif str(path) != ":memory:":
+            _create(path)
         conn = _quiet(duckdb.connect(str(path), config=config))
         try:
             migrate(conn)
@@ -153,6 +153,20 @@ def open_database(
             conn.close()
             raise
     return conn
+
+
+def _create(path: Path) -> None:
+    """Make an empty database, whole or not at all: DuckDB does not open again what it leaves on a full disk."""
+    new = Path(f"{path}.new-{os.getpid()}")
+    try:
+        duckdb.connect(str(new), config=_NO_DOWNLOADS).close()
+        try:
+            os.link(new, path)  # not over that of a process that was quicker
+        except OSError:
+            if not path.exists():  # there are no hard links
+                new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:

@@ -25,6 +25,7 @@ from daemon.folding import IDLE_SECONDS, Folding
 from daemon.persistence import Persistence, shown
 from daemon.positions import CARRY_BYTES
 from daemon.queued import Done, FailureNote, Order, Queued
+from daemon.room import Room
 from daemon.store import transaction
 from daemon.tables import ResultTable
 
@@ -58,6 +59,7 @@ class Writer:
         self._tables = tables
         self._events = events
         self._folding = Folding(conn, tables, events)
+        self._room = Room(conn)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
         self.persistence = Persistence(events, self._closing)
@@ -160,6 +162,7 @@ class Writer:
             while True:
                 queued = self._gather()
                 self.persistence.busy_since = time.monotonic()
+                self._room.look()
                 self._write(queued)
                 self._folding.step(idle=not queued)
                 self.persistence.busy_since = None

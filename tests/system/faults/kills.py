@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from daemon import cli, store
+from daemon import cli, room
 
 SESSIONS = 5
 THRESHOLD = "64KB"
@@ -61,7 +61,7 @@ class Daemon:
             os.dup2(writing, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.environ.update(SETTINGS)
-            store.CHECKPOINT_THRESHOLD = threshold
+            room.THRESHOLD = threshold
             cli.sys.argv = ["sessiond", "run", str(root), "--db", str(db)]
             code = 1
             try:
@@ -143,7 +143,7 @@ class Bench:
             file.write("".join(lines))
 
     def _kill(self, *, in_checkpoint: bool) -> None:
-        daemon = Daemon(self._root, self._db, THRESHOLD if in_checkpoint else store.CHECKPOINT_THRESHOLD)
+        daemon = Daemon(self._root, self._db, THRESHOLD if in_checkpoint else room.THRESHOLD)
         starting = not in_checkpoint and self._rng.random() < 0.2
         moment = time.monotonic() + self._rng.uniform(0, 0.3)
         ends = time.monotonic() + QUIET
@@ -204,7 +204,7 @@ class Bench:
             figures.torn += abs(positions.get(key, 0) - rows.total())
 
     def _finish(self) -> None:
-        daemon = Daemon(self._root, self._db, store.CHECKPOINT_THRESHOLD)
+        daemon = Daemon(self._root, self._db, room.THRESHOLD)
         ends = time.monotonic() + QUIET
         while (self._acknowledged + daemon.acknowledged).total() < self._written.total() and time.monotonic() < ends:
             daemon.hear(0.05)
