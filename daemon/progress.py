@@ -30,6 +30,9 @@ WATCHER_SECONDS = (15.0, 60.0)
 """The same for the watcher, which has to report a change every five seconds. When it is slow, it is built anew."""
 
 
+STOPPED = "has stopped"
+
+
 @dataclass(slots=True, eq=False)
 class Part:
     """A part of the daemon.
@@ -60,7 +63,7 @@ class Part:
     def trouble(self, seconds: float) -> str | None:
         """What is wrong, if it is dead or has been silent for longer than that."""
         if not self.alive():
-            return "has stopped"
+            return STOPPED
         return f"makes no progress for {self.silent:.0f} s" if self.silent > seconds else None
 
 

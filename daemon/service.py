@@ -26,7 +26,7 @@ from daemon.events import Events
 from daemon.health import Health
 from daemon.meter import Meter
 from daemon.notify import Patience, notify, reloading
-from daemon.progress import Progress, scanner_part, watcher_part, working_parts
+from daemon.progress import STOPPED, Progress, scanner_part, watcher_part, working_parts
 from daemon.query.queries import Queries
 from daemon.ratios import Ratios
 from daemon.survey import Survey
@@ -227,7 +227,8 @@ class Service:
         self._doubted = bool(doubt)
         if trouble := self._progress.hung():
             self._failed = True
-            self._events.part_failed(*trouble)
+            if trouble[1] != STOPPED:  # a part that died has said so itself
+                self._events.part_failed(*trouble)
             self.stop(" ".join(trouble))
             return
         notify("WATCHDOG=1", self._status())
