@@ -81,25 +81,6 @@ def _counts(box):
     return box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events")
 
 
-def test_a_disk_that_is_full_pauses_the_daemon_until_it_is_not(box, line, disk):
-    box.plugin("often", OFTEN)
-    daemon = box.daemon(debounce_ms=0, processors=BOTH)
-    box.append(KEY, line(0))
-    daemon.wait_lines(KEY, 1)
-    filler = _fill(box)
-    for number in range(1, 1000):
-        box.append(f"bob/{number % 10}.jsonl", line(number, "x" * 1000))
-    blocked = daemon.wait("store_blocked")
-    assert "No space left" in blocked["error"]
-    filler.unlink()
-    daemon.wait("store_resumed")
-    daemon.wait_quiet()
-    assert daemon.stop() == 0
-    assert len(daemon.of("store_blocked")) == 1
-    assert daemon.of("run_failed") == daemon.of("quarantined") == []
-    assert _counts(box) == [(1000, 1000)]
-
-
 def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     """A checkpoint that fails ends the database for the process; so commits go on without, while they can."""
     box.plugin("often", OFTEN)
