@@ -5,7 +5,6 @@ there is little space, no checkpoint is begun, and the log of commits grows unti
 """
 
 import os
-import time
 from pathlib import Path
 
 import duckdb
@@ -17,8 +16,6 @@ NEVER = "1000TB"
 MARGIN = 32 << 20
 """Beyond what is in the log: a checkpoint writes whole blocks anew, of which little may have changed."""
 
-LOOK_SECONDS = 1.0
-
 
 def threshold(db: Path) -> str:
     """How large the log of a database may become before a checkpoint is made, as things are."""
@@ -26,8 +23,11 @@ def threshold(db: Path) -> str:
         disk = os.statvfs(db.parent)
     except OSError:
         return THRESHOLD  # whatever is wrong there, opening the database tells
-    log = Path(f"{db}.wal")
-    needed = MARGIN + (log.stat().st_size if log.exists() else 0)
+    try:
+        logged = Path(f"{db}.wal").stat().st_size
+    except FileNotFoundError:
+        logged = 0  # a checkpoint removes it
+    needed = MARGIN + logged
     return THRESHOLD if disk.f_bavail * disk.f_frsize >= needed else NEVER
 
 
@@ -39,15 +39,12 @@ class Room:
         paths = conn.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
         ((path,),) = paths.fetchall()
         self._db = None if path is None else Path(path)
-        self._looked_at = 0.0
         self._now = ""
 
     def look(self) -> None:
-        """See how things are, now and then; outside a transaction."""
-        now = time.monotonic()
-        if self._db is None or now - self._looked_at < LOOK_SECONDS:
+        """See how things are; outside a transaction, and before each: a disk can be filled at any moment."""
+        if self._db is None:
             return
-        self._looked_at = now
         if (wanted := threshold(self._db)) != self._now:
             self._conn.execute(f"SET GLOBAL checkpoint_threshold = '{wanted}'")
             self._now = wanted

@@ -23,8 +23,11 @@ UsageProcessor.budget_seconds = 1.0
 first = []
 
 
-def is_first(*args):
-    first.append(args)
+def is_first(outcomes, *_):
+    # Of the usage processor, whichever of the two is the quicker one.
+    if outcomes._name != "usage":
+        return False
+    first.append(outcomes)
     return len(first) == 1
 
 
