@@ -181,7 +181,7 @@ class Remote:
         listed: list[dict[str, Any]] = []
         after: str | None = ""
         while after is not None:
-            page = self._json("GET", "/sessions?" + urlencode(asked | {"after": after}))
+            page = self._json("GET", "/sessions?" + urlencode(asked | {"after": after}, errors="surrogatepass"))
             listed += page["sessions"]
             after = page["next"]
         return listed
@@ -192,11 +192,11 @@ class Remote:
 
     def run_processor(self, processor: str) -> dict[str, Any]:
         """See :meth:`Client.run_processor`."""
-        return self._json("POST", f"/processors/{quote(processor, safe='')}/run")
+        return self._json("POST", f"/processors/{_quoted(processor)}/run")
 
     def reprocess(self, processor: str, user: str | None = None, session: str | None = None) -> list[dict[str, str]]:
         """See :meth:`Client.reprocess`."""
-        address = f"/processors/{quote(processor, safe='')}/reprocess"
+        address = f"/processors/{_quoted(processor)}/reprocess"
         return list(self._json("POST", address, {"user": user, "session": session})["sessions"])
 
     def requeue(self, processor: str | None = None, session: str | None = None) -> list[dict[str, str]]:
@@ -213,7 +213,7 @@ class Remote:
         self, folder: Path, tables: Sequence[str] = (), progress: Progress = lambda _table, _rows: None
     ) -> dict[str, int]:
         """See :meth:`Client.export`."""
-        address = "/export?" + urlencode([("table", table) for table in tables])
+        address = "/export?" + urlencode([("table", table) for table in tables], errors="surrogatepass")
         with self._ask("GET", address) as answer:
             return write_parquet(answer, folder, progress)
 
@@ -275,6 +275,11 @@ class _Answer:
     def __exit__(self, *_error: object) -> None:
         self.closed = True
         self._connection.close()
+
+
+def _quoted(name: str) -> str:
+    """As part of an address; a name that is no UTF-8 is one that nobody knows."""
+    return quote(name, safe="", errors="surrogatepass")
 
 
 def _error(status: int, body: bytes) -> SessiondError:

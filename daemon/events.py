@@ -96,7 +96,7 @@ class Events:
         self._tell("warning", "missed", session_file=session)
 
     def refused(self, name: str, reason: str) -> None:
-        """Something that looks like a session is not read: a link, a device, no permission, no UTF-8."""
+        """Something that looks like a session is not read: a link, a device, no permission, no UTF-8, too deep."""
         self._tell("warning", "refused", session_file=name, reason=reason)
 
     # Runs. ``run`` is the same in all that is told of one of them.

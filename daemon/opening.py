@@ -25,7 +25,7 @@ def open_session(root: Path, key: str) -> Iterator[tuple[int, Signature]]:
 
     Raises:
         SessionGoneError: nothing of that name.
-        SessionRefusedError: a symbolic link, a FIFO, a device, a folder; or no permission.
+        SessionRefusedError: a symbolic link, a FIFO, a device, a folder; no name that a file can have; no permission.
         SessionError: any other failure of the operating system, worth another try.
 
     """
@@ -33,6 +33,8 @@ def open_session(root: Path, key: str) -> Iterator[tuple[int, Signature]]:
         fd = _open(root, key)
     except OSError as error:
         raise _refusal(error, key) from error
+    except ValueError as error:  # a NUL, or what is no UTF-8
+        raise SessionRefusedError("name", f"{printable(key)} is no name of a file") from error
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):

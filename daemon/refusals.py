@@ -15,12 +15,12 @@ class Refusals:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._told: set[int] = set()  # hashes: a name may be 4 KB long
 
     def tell(self, name: str, reason: str) -> None:
         """The session or folder ``name``, below the root, is refused."""
         with self._lock:
-            if name in self._told or len(self._told) >= MOST:
+            if hash(name) in self._told or len(self._told) >= MOST:
                 return
-            self._told.add(name)
+            self._told.add(hash(name))
         self._events.refused(printable(name), reason)

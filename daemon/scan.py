@@ -1,11 +1,13 @@
 """Walking the tree: every session file and its signature, compared with what was processed."""
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daemon.cursor import LATEST_NS, Signature
 from daemon.opening import SUFFIX, is_name
+from daemon.tree import LONGEST, Walk
 
 BATCH = 1000
 
@@ -43,53 +45,63 @@ def scan(
         stop: asked now and then whether to give up.
 
     """
-    walk = _Walk(root, needs, found, refused)
-    folders = [start or root]
-    while folders:
-        if stop():
-            walk.totals.complete = False
-            break
-        walk.folder(folders.pop(), folders)
-    walk.flush()
-    return walk.totals
+    seen = _Seen(len(os.fsencode(root)) + 1, needs, found, refused)
+    with Walk(root, seen.failed, start=start[len(root) + 1 :]) as walk:
+        for path, descriptor in walk:
+            if stop():
+                seen.totals.complete = False
+                break
+            seen.folder(path, descriptor, walk.add)
+    seen.flush()
+    return seen.totals
 
 
-class _Walk:
-    """The state of one walk."""
+class _Seen:
+    """What one walk has seen."""
 
     def __init__(
-        self, root: str, needs: Callable[[str, int], bool], found: Found, refused: Callable[[str, str], None]
+        self, skip: int, needs: Callable[[str, int], bool], found: Found, refused: Callable[[str, str], None]
     ) -> None:
+        """``skip``: bytes of a path that lead to the root."""
         self.totals = Totals()
-        self._skip = len(root) + 1
+        self._skip = skip
         self._needs = needs
         self._found = found
         self._refused = refused
         self._batch: list[tuple[str, Signature]] = []
 
-    def folder(self, path: str, folders: list[str]) -> None:
-        """List one folder and add those in it to ``folders``."""
-        prefix = path[self._skip :] + "/" if len(path) >= self._skip else ""
+    def folder(self, path: str, descriptor: int, add: Callable[[str], None]) -> None:
+        """List one folder; ``add`` is told the folders in it."""
         try:
-            with os.scandir(path) as entries:
+            with os.scandir(descriptor) as entries:
                 self.totals.folders += 1
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)  # whatever its name: sessions may be in it
-                    if entry.name.endswith(SUFFIX) and prefix:  # a file directly in the root belongs to nobody
-                        self._file(prefix + entry.name, entry)
+                        add(entry.name)  # whatever its name: sessions may be in it
+                    if entry.name.endswith(SUFFIX) and path:  # a file directly in the root belongs to nobody
+                        self._file(path + entry.name, entry)
         except FileNotFoundError:
-            pass  # gone since it was listed; what is new in its place is reported, or found next time
+            pass  # gone since it was opened
         except OSError as error:
-            self._refused(prefix or ".", "permission" if isinstance(error, PermissionError) else "unreadable")
+            self.failed(path, error)
         if len(self._batch) >= BATCH:
             self.flush()
+
+    def failed(self, path: str, error: OSError) -> None:
+        """A folder could not be opened or listed."""
+        if error.errno == errno.ENAMETOOLONG:
+            reason = "too_long"
+        else:
+            reason = "permission" if isinstance(error, PermissionError) else "unreadable"
+        self._refused(path or ".", reason)
 
     def _file(self, key: str, entry: os.DirEntry[str]) -> None:
         if not entry.is_file(follow_symlinks=False):
             self._refused(key, "irregular")
         elif not is_name(key):
             self._refused(key, "name")
+        elif self._skip + len(key.encode()) > LONGEST:
+            self._refused(key, "too_long")
         else:
             try:
                 status = entry.stat(follow_symlinks=False)

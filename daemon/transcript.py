@@ -149,12 +149,14 @@ class Transcripts:
             return stat.S_ISREG(os.lstat(f"{self.root}/{key}").st_mode)
         except OSError as error:
             return error.errno not in {errno.ENOENT, errno.ENOTDIR}
+        except ValueError:  # no name that a file can have
+            return False
 
     def signature(self, key: str) -> Signature | None:
         """How what is there looks from outside; None if nothing is, or it cannot be reached."""
         try:
             return Signature.of(os.lstat(f"{self.root}/{key}"))
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     def continues(self, key: str, cursor: Cursor) -> bool:

@@ -26,11 +26,11 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.inotify import InotifyObserver
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDescriptor
 from watchdog.observers.inotify_move_event_grouper import PathedInotifyEvent
 
 from daemon.errors import WatcherHungError
+from daemon.inotify import Observer
 from daemon.opening import key_of
 
 # Our own reads must not come back as events; folders must, or a moved-in folder stays deaf.
@@ -89,7 +89,7 @@ class Watch(FileSystemEventHandler):
         self._heard = Heard()
         self._before: set[str] = set()
         self._audit: set[str] | None = None
-        self._observer: InotifyObserver | None = None
+        self._observer: Observer | None = None
         self._identity: tuple[int, int] | None = None
         self._trouble: str | None = None
         self._ear = _Ear(self)
@@ -106,11 +106,11 @@ class Watch(FileSystemEventHandler):
         self._path = os.path.realpath(self._root)
         status = os.stat(self._path)  # noqa: PTH116
         # Its text for a race between mkdir and watching is 90 KB long, and nothing is wrong.
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.|daemon\.inotify")
         logger = logging.getLogger("watchdog")
         logger.propagate = False
         logger.addHandler(self._ear)
-        observer = InotifyObserver()
+        observer = Observer()
         self._asked = {}
         try:
             observer.schedule(self, self._path, recursive=True, event_filter=_FILTER)
@@ -139,7 +139,7 @@ class Watch(FileSystemEventHandler):
         logging.getLogger("watchdog").removeHandler(self._ear)
 
     @staticmethod
-    def _stop(observer: InotifyObserver) -> None:
+    def _stop(observer: Observer) -> None:
         """Raises WatcherHungError: a thread of it does not end, or holds its lock."""
 
         def stop() -> None:

@@ -26,6 +26,7 @@ _NO_SESSIONS = {
     "link": ("lie behind a symbolic link", "links are never followed: move the files there themselves"),
     "irregular": ("are links, pipes or the like", "they are never read: move session files there themselves"),
     "name": ("have a name that is not UTF-8", "they are never read: rename them, convmv does that for many"),
+    "too_long": ("lie too deep: their paths are longer than 4,095 bytes", "they are never read: move them up"),
     "unreadable": ("cannot be read, because of the disk or the network", "see dmesg, and check the file system"),
 }
 

@@ -1,0 +1,1 @@
+"""Hostile bytes against a plain reference: see ``python -m tests.fuzz --help``."""
