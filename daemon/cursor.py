@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from blake3 import blake3
-
-HASH_PREFIX = "blake3:"
+from daemon.content import Content
 
 LATEST_NS = (1 << 63) - 1
 """What a column can hold: the year 2262. Anyone may give a file a later mtime; its ctime tells changes apart."""
@@ -70,26 +68,22 @@ class Cursor:
     file_hash: str
 
 
-def named_hash(hasher: blake3) -> str:
-    """The hash as it is stored: ``blake3:<hex>``."""
-    return HASH_PREFIX + hasher.hexdigest()
-
-
 def compute_file_hash(path: str | os.PathLike[str]) -> str:
-    """The hash of a file's content, with the algorithm's name: ``blake3:<64 hex digits>``.
+    """The hash of a file's content, with the algorithm's name: ``blake3:<64 hex digits>``, see :class:`Hasher`.
 
     Raises:
         OSError: the file cannot be read, or is no regular file.
 
     """
-    hasher = blake3()
     # A FIFO would block without the flag, and give nothing with it.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        while block := file.read(1 << 20):
-            hasher.update(block)
-    return named_hash(hasher)
+        return Content().hash(fd, status.st_size).named()
+    finally:
+        os.close(fd)
 
 
 def is_md5(stored: str) -> bool:

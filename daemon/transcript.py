@@ -16,27 +16,22 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from blake3 import blake3
-
-from daemon.cursor import Cursor, Place, Signature, is_md5, named_hash
+from daemon.content import SAMPLE_BYTES, Content, Hasher
+from daemon.cursor import Cursor, Place, Signature, is_md5
 from daemon.errors import SessionGoneError, printable
-from daemon.lines import split
+from daemon.lines import Split, split
 from daemon.look import Look, nothing_new, position
 from daemon.opening import open_session
 from processors.contract import is_utf8
-
-SAMPLE_BYTES = 64
-"""Compared at either end of the old part on an append; an append of one line is rarely under 1 KB."""
 
 RACY_NS = 2_000_000_000
 """A file changed this recently may change again without its timestamps showing it: the coarsest clock of a
 file system in use ticks every two seconds (FAT); Linux file systems, every 1 to 10 ms."""
 
-BLOCK_BYTES = 1 << 20
 SHARED_BYTES = 32 << 20
 """Of looks kept for the other lanes, in all; the oldest are dropped first."""
 MAX_SHARED = 256
@@ -52,7 +47,7 @@ class _Prefix:
 
     signature: Signature
     offset: int
-    hasher: blake3
+    hasher: Hasher
     fingerprint: str
     head: bytes
     tail: bytes
@@ -95,7 +90,7 @@ class Transcripts:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.root = root
-        self.bytes_read = 0  # of content; approximate where two threads count at once
+        self._content = Content()
         self.files_opened = 0
         self._chunk_bytes = chunk_bytes
         self._line_limit = line_limit
@@ -105,6 +100,11 @@ class Transcripts:
         self._active: OrderedDict[str, _Active] = OrderedDict()
         self._shared: OrderedDict[int, tuple[_Active, int]] = OrderedDict()
         self._lock = threading.Lock()  # guards _active and _shared
+
+    @property
+    def bytes_read(self) -> int:
+        """Of content, approximately."""
+        return self._content.bytes_read
 
     def look(self, key: str, cursor: Cursor | None) -> Look:
         """What is new in a session since ``cursor``.
@@ -171,7 +171,7 @@ class Transcripts:
                 raise SessionGoneError("gone", f"{printable(key)} is another file now")
             return (
                 signature.size >= cursor.offset > 0
-                and named_hash(self._hash(fd, cursor.offset)) == cursor.fingerprint
+                and self._content.hash(fd, cursor.offset).named() == cursor.fingerprint
             )
 
     def digest(self, key: str, *, like: str) -> str:
@@ -183,9 +183,9 @@ class Transcripts:
         """
         with open_session(self.root, key) as (fd, signature):
             if not is_md5(like):
-                return named_hash(self._hash(fd, signature.size))
+                return self._content.hash(fd, signature.size).named()
             md5 = hashlib.md5(usedforsecurity=False)
-            for block in self._blocks(fd, signature.size):
+            for block in self._content.blocks(fd, signature.size):
                 md5.update(block)
             return md5.hexdigest()
 
@@ -218,32 +218,36 @@ class Transcripts:
             if kept.signature == signature and (kept.clean or racy):
                 return kept
             appended = signature[:2] == kept.signature[:2] and signature.size > kept.signature.size
-            if appended and self._samples(fd, kept.offset) == (kept.head, kept.tail):
+            if appended and self._content.samples(fd, kept.offset) == (kept.head, kept.tail):
                 return replace(kept, clean=False)
-        hasher = self._hash(fd, cursor.offset)
-        if named_hash(hasher) != cursor.fingerprint:
+        hasher = self._content.hash(fd, cursor.offset)
+        if hasher.named() != cursor.fingerprint:
             return None
-        head, tail = self._samples(fd, cursor.offset)
+        head, tail = self._content.samples(fd, cursor.offset)
         return _Prefix(signature, cursor.offset, hasher, cursor.fingerprint, head, tail, clean=not racy)
 
     def _read(self, fd: int, signature: Signature, cursor: Cursor | None, prefix: _Prefix, active: _Active) -> Look:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
-        data, at_end = self._fill(fd, prefix.offset, place, signature.size)
-        parsed = split(data, place, at_end=at_end, line_limit=self._line_limit)
-        if parsed is None:  # the line whose object was taken without a newline went on: it was no object
-            return self._read(fd, signature, cursor, _start(signature, clean=prefix.clean), active)
-
-        used = data if parsed.used == len(data) else data[: parsed.used]
         hasher = prefix.hasher.copy()
-        hasher.update(used)
-        fingerprint = named_hash(hasher) if used else prefix.fingerprint
+        hole = self._content.hole(fd, prefix.offset, signature.size) if place == Place.LONG_LINE else 0
+        if hole:  # zeros in a line that is skipped, and what is behind them is seen by the next look
+            parsed, at_end, data, used = Split(b"", 0, hole, place), False, b"", bytes(SAMPLE_BYTES)
+            hasher.hole(hole)
+        else:
+            data, at_end = self._fill(fd, prefix.offset, place, signature.size)
+            fresh = split(data, place, at_end=at_end, line_limit=self._line_limit)
+            if fresh is None:  # the line whose object was taken without a newline went on: it was no object
+                return self._read(fd, signature, cursor, _start(signature, clean=prefix.clean), active)
+            parsed, used = fresh, data if fresh.used == len(data) else data[: fresh.used]
+            hasher.update(used)
+        fingerprint = hasher.named() if used else prefix.fingerprint
         more = not at_end
         file_hash = "" if more else fingerprint
         if parsed.used < len(data) and not more:
             whole = hasher.copy()
             whole.update(data[parsed.used :])
-            file_hash = named_hash(whole)
+            file_hash = whole.named()
         offset = prefix.offset + parsed.used
         still = Signature.of(os.fstat(fd)) == signature
         clean = prefix.clean and still
@@ -272,39 +276,13 @@ class Transcripts:
         """A chunk from ``offset`` on that holds at least one line's end, or the limit, or the file's end."""
         # One byte more than there should be: if it is there, the file is growing.
         wanted = max(1, min(self._chunk_bytes, size - offset + 1))
-        data = self._pread(fd, wanted, offset)
+        data = self._content.read(fd, wanted, offset)
         while len(data) == wanted <= self._line_limit and place != Place.LONG_LINE and b"\n" not in data:
-            data += self._pread(fd, wanted, offset + wanted)
+            data += self._content.read(fd, wanted, offset + wanted)
             wanted *= 2
         return data, len(data) < wanted
 
-    def _hash(self, fd: int, length: int) -> blake3:
-        hasher = blake3()
-        for block in self._blocks(fd, length):
-            hasher.update(block)
-        return hasher
-
-    def _blocks(self, fd: int, length: int) -> Iterator[bytes]:
-        position = 0
-        while position < length and (block := self._pread(fd, min(BLOCK_BYTES, length - position), position)):
-            position += len(block)
-            yield block
-
-    def _samples(self, fd: int, offset: int) -> tuple[bytes, bytes]:
-        length = min(SAMPLE_BYTES, offset)
-        return self._pread(fd, length, 0), self._pread(fd, length, offset - length)
-
-    def _pread(self, fd: int, length: int, offset: int) -> bytes:
-        data = os.pread(fd, length, offset)
-        if 0 < len(data) < length:  # a short read is not the end of the file
-            parts = [data]
-            while length > (got := sum(map(len, parts))) and (part := os.pread(fd, length - got, offset + got)):
-                parts.append(part)
-            data = b"".join(parts)
-        self.bytes_read += len(data)
-        return data
-
 
 def _start(signature: Signature, *, clean: bool) -> _Prefix:
-    empty = blake3()
-    return _Prefix(signature, 0, empty, named_hash(empty), b"", b"", clean)
+    empty = Hasher()
+    return _Prefix(signature, 0, empty, empty.named(), b"", b"", clean)

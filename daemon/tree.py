@@ -14,7 +14,7 @@ from typing import Self
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LONGEST = 4095
-"""Bytes of a path that the system takes (PATH_MAX, without its NUL): no file of a longer one can be named to anyone."""
+"""Bytes of a path that the system takes (PATH_MAX, without its NUL): a longer one can be told to nobody."""
 
 MOST_OPEN = 64
 """Folders that are kept open for their children's sake; the others are opened again, from the nearest one that is."""

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, BinaryIO, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -21,6 +21,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 _decode_any = msgspec.json.Decoder().decode
 NOT_DECODED = (msgspec.DecodeError, ValueError, RecursionError)
 """What decoding raises: RecursionError where nesting is deeper than the interpreter's limit allows."""
+
+LONGEST_LINE = 64 << 20
+"""What is longer is no line of a transcript; the daemon's own limit is the same, if its settings say nothing else."""
 
 
 class ToolInput(msgspec.Struct, gc=False):
@@ -191,8 +194,9 @@ def _fit(kind: Any, value: Any) -> tuple[bool, Any]:
 def parse_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """All objects of a JSONL file, in order.
 
-    Only a newline ends a line. Blank and malformed lines and lines that are no objects are skipped; a last
-    line without a newline counts if it is a whole object.
+    Only a newline ends a line. Blank and malformed lines, lines over 64 MiB and lines that are no objects are
+    skipped; a last line without a newline counts if it is a whole object. What is appended meanwhile is left for the
+    next time.
 
     Raises:
         OSError: the file cannot be read, or is a symbolic link or no regular file.
@@ -203,8 +207,33 @@ def parse_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(fd, "rb") as file:
-        yield from file
+        while file.tell() < status.st_size and (line := file.readline(LONGEST_LINE + 1)):
+            if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                _skip_line(file, status.st_size)
+            else:
+                yield line
+
+
+def _skip_line(file: BinaryIO, size: int) -> None:
+    """Go to the next line, over holes without reading them."""
+    while (at := file.tell()) < size:
+        if (data := _data_from(file.fileno(), at, size)) > at:
+            file.seek(data)
+        elif file.readline(1 << 20).endswith(b"\n"):
+            return
+
+
+def _data_from(fd: int, at: int, size: int) -> int:
+    """Where data begins, from ``at`` on. The descriptor stays where it is, as its file knows."""
+    here = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return size if error.errno == errno.ENXIO else at  # no data follows; or the file system does not say
+    finally:
+        os.lseek(fd, here, os.SEEK_SET)

@@ -8,6 +8,7 @@ import argparse
 import importlib.util
 import random
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -46,18 +47,21 @@ def _one(name, asked, seconds, seed):
     kept.mkdir(parents=True, exist_ok=True)
     known = set(kept.iterdir())
     with tempfile.TemporaryDirectory(prefix="sessiond-fuzz-") as folder:
-        found, counts = Path(folder) / "found", Path(folder) / "counts"
+        found, counts, again = (Path(folder) / each for each in ("found", "counts", "again"))
         found.mkdir()
         counts.write_bytes(bytes(16))
+        command = [sys.executable, "-m", "tests.fuzz.child", name, str(again), str(counts)]
+        again.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        again.chmod(0o700)
         began = time.monotonic()
         options = [f"-max_total_time={seconds:.0f}", f"-runs={asked.runs or -1}", f"-seed={seed}"]
         options += [f"-max_len={LONGEST[name]}", f"-dict={WORDS}", f"-artifact_prefix={kept}/failed-"]
-        code, told = _child(name, counts, [*options, "-timeout=30", str(found), str(kept)], seconds + GRACE_SECONDS)
+        code, told = _child(again, [*options, "-timeout=30", str(found), str(kept)], seconds + GRACE_SECONDS)
         runs, lines = struct.unpack("QQ", counts.read_bytes())
         features = re.findall(r"cov: (\d+) ft: (\d+)", told)
         cov, ft = features[-1] if features else ("?", "?")
         if asked.keep and code == 0:
-            _child(name, counts, ["-set_cover_merge=1", f"-dict={WORDS}", str(kept), str(found)], 600)
+            _child(again, ["-set_cover_merge=1", f"-dict={WORDS}", str(kept), str(found)], 600)
     failed = [path for path in set(kept.iterdir()) - known if path.name.startswith("failed-")]
     print(
         f"{name}: seed {seed}, {time.monotonic() - began:.0f} s, {runs:,} runs, {lines:,} lines compared, "
@@ -71,12 +75,16 @@ def _one(name, asked, seconds, seed):
     return 1 if code or failed else 0
 
 
-def _child(name, counts, arguments, seconds):
-    command = [sys.executable, "-m", "tests.fuzz.child", name, str(counts), *arguments]
+def _child(again, arguments, seconds):
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, errors="replace",
-        timeout=seconds + GRACE_SECONDS, check=False,
-    )  # fmt: skip
+        [again, *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds + GRACE_SECONDS,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -12,8 +12,8 @@ with atheris.instrument_imports(
     from tests.fuzz.targets import TARGETS
 
 
-def main(name, counts, *arguments):
-    """``counts``: a file of two numbers, runs and lines compared, that outlives this process."""
+def main(name, again, counts, *arguments):
+    """``again``: starts such a process; ``counts``: a file of two numbers, runs and lines compared."""
     target = TARGETS[name]
     runs = lines = 0
     with open(counts, "r+b") as file:  # noqa: PTH123
@@ -25,7 +25,7 @@ def main(name, counts, *arguments):
         runs += 1
         struct.pack_into("QQ", shared, 0, runs, lines)
 
-    atheris.Setup([sys.argv[0], *arguments], one)
+    atheris.Setup([again, *arguments], one)
     atheris.Fuzz()
 
 

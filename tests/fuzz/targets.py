@@ -101,7 +101,7 @@ class _Place:
     """One file, in memory where there is a file system for that."""
 
     def __init__(self):
-        memory = "/dev/shm"  # noqa: S108  # it is only quicker
+        memory = "/dev/shm"  # it is only quicker
         self._folder = tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
         self.root = Path(self._folder.name)
         self.path = self.root / KEY
@@ -110,6 +110,17 @@ class _Place:
 
     def transcripts(self, **options):
         return Transcripts(self.root, now_ns=lambda: self.now, **options)
+
+    def put(self, content, *, replaced):
+        """Have this in the file, written in place or as a new file."""
+        if replaced:
+            fresh = self.path.with_name("fresh")
+            fresh.write_bytes(content)
+            fresh.replace(self.path)
+        else:
+            with self.path.open("r+b") as file:
+                file.truncate(len(content))
+                file.write(content)
 
     def settle(self):
         """Let the next change be seen: a file system's clock ticks slower than this test."""
@@ -189,14 +200,7 @@ def appends(data):
     content, compared = b"", 0
     while source.left():
         content, replaced = _edited(content, source)
-        if replaced:
-            fresh = place.path.with_name("fresh")
-            fresh.write_bytes(content)
-            fresh.replace(place.path)
-        else:
-            with place.path.open("r+b") as file:
-                file.truncate(len(content))
-                file.write(content)
+        place.put(content, replaced=replaced)
         doing = source.number(16)
         if doing & 1:
             place.settle()

@@ -1,4 +1,4 @@
-"""The daemon's reading of lines and files against a plain one: inputs that were found or failed once, and random ones.
+"""The daemon's reading of lines and files against a plain one: inputs that were found or failed, and random ones.
 
 The long run is ``python -m tests.fuzz``.
 """
@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon import transcript
+from daemon.lines import split
+from tests.fuzz import targets
 from tests.fuzz.targets import PIECES, TARGETS
 
 CORPUS = sorted(path for path in (Path(__file__).parent / "corpus").glob("*/*") if path.is_file())
@@ -62,15 +64,28 @@ def test_whatever_is_done_to_a_file_ends_as_the_plain_reading_of_it(data):
     TARGETS["appends"](data)
 
 
-def test_the_comparison_can_fail(monkeypatch):
-    """A decoder that takes anything; a chunker that loses a line; and one that takes any growth for an append."""
-    with monkeypatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr("tests.fuzz.targets.load_object", lambda _line: {})
-        TARGETS["lines"](b"no object")
-    split = transcript.split
-    with monkeypatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr(transcript, "split", lambda *a, **k: replace(split(*a, **k), data=b""))
-        TARGETS["chunks"](bytes([90, 3, 1, 2, 2, 1]))
-    with monkeypatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr(transcript.Transcripts, "_prefix", lambda _self, _fd, _seen, cursor, kept, **_: kept[0])
-        TARGETS["appends"](bytes([0, 199, 5, 1, 2, 2, 0, 15, 5, 1, 1, 1, 0, 15]))
+def _nothing_of(split):
+    return lambda *where, **how: replace(split(*where, **how), data=b"")
+
+
+@pytest.mark.parametrize(
+    ("target", "data", "place", "broken"),
+    [
+        pytest.param("lines", b"no object", targets, {"load_object": lambda _line: {}}, id="takes anything"),
+        pytest.param(
+            "chunks", bytes([90, 3, 1, 2, 2, 1]), transcript, {"split": _nothing_of(split)}, id="loses lines"
+        ),
+        pytest.param(
+            "appends",
+            bytes([0, 199, 5, 1, 2, 2, 0, 15, 5, 1, 1, 1, 0, 15]),
+            transcript.Transcripts,
+            {"_prefix": lambda _self, _fd, _seen, _cursor, known, **_: known[0]},
+            id="takes any change for an append",
+        ),
+    ],
+)
+def test_the_comparison_can_fail(target, data, place, broken, monkeypatch):
+    for name, value in broken.items():
+        monkeypatch.setattr(place, name, value)
+    with pytest.raises(AssertionError):
+        TARGETS[target](data)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processors import Batch, Turn, parse_jsonl
+from processors import Batch, Turn, parse_jsonl, turns
 from processors.turns import LineDecoder, liberal, load_object
 
 TEXT = st.text(max_size=8) | st.sampled_from(["\u2028", "\ud800", "\udc00x", "\0", "/", "\\", '"', "é", "😀"])
@@ -224,3 +224,33 @@ def test_parse_jsonl_follows_no_link_and_waits_for_no_fifo(tmp_path, file):
         with pytest.raises(OSError, match=name):
             parse_jsonl(tmp_path / name)
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+@pytest.mark.parametrize("hole", [0, 1 << 20, 1 << 40])
+def test_a_line_over_the_limit_is_skipped_and_holes_in_it_are_not_read(tmp_path, hole, monkeypatch):
+    monkeypatch.setattr(turns, "LONGEST_LINE", 1000)
+    path = tmp_path / "s.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"n": 1}\n' + b"x" * 990 + b'{"m": 1}\n')  # of 998 bytes, and no object
+        file.write(b'{"n": 2, "text": "%s"}\n' % (b"x" * 979) + b"x" * 3000)
+        file.seek(hole, os.SEEK_CUR)
+        file.write(b'x\n{"n": 3}\n{"n": 4, "text": "%s"}\n' % (b"x" * 2000))
+        file.write(b'{"n": 5}')
+    assert [value["n"] for value in parse_jsonl(path)] == [1, 2, 3, 5]
+    with path.open("ab") as file:
+        file.truncate(path.stat().st_size + 5 + hole)
+    assert [value["n"] for value in parse_jsonl(path)] == [1, 2, 3]
+
+
+def test_a_file_that_is_appended_to_while_it_is_read_is_read_to_where_it_ended(tmp_path, monkeypatch):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b'{"n": 1}\n' * 3)
+    decode = turns.load_object
+
+    def append(line):
+        with path.open("ab") as file:
+            file.write(b'{"n": 2}\n' * 3)
+        return decode(line)
+
+    monkeypatch.setattr(turns, "load_object", append)
+    assert [value["n"] for value in parse_jsonl(path)] == [1, 1, 1]

@@ -1,9 +1,10 @@
 """Swaps what lies below a user's folder for links to the outside, as fast as it can.
 
-Three places take turns: the session file, a folder above it, and the user's folder. Each stands beside a link of the
-same kind; both names are exchanged in one step (renameat2), or by three renames where the file system cannot do that.
-``python swapper.py ROOT OUTSIDE LEAST PAUSE`` prints the number of swaps after its standard input had something, and there
-were at least so many; it pauses for so many seconds after each 48.
+Three places take turns: the session file, a folder above it, and the user's folder. Each stands beside a link; both
+names are exchanged in one step (renameat2), or by three renames where the file system cannot do that.
+
+``python swapper.py ROOT OUTSIDE LEAST PAUSE`` prints the number of swaps after its standard input had something and
+there were at least so many; it pauses for so many seconds after each 48.
 """
 
 import ctypes

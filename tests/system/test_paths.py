@@ -1,5 +1,7 @@
 """Names and trees that are meant to lead astray: each is a session of its own, or refused by name; nobody waits."""
 
+# ruff: noqa: PTH208 PTH112  # descriptors have no Path
+
 import os
 import unicodedata
 
@@ -40,7 +42,7 @@ def remove_deep(folder, name="d"):
             for each in os.listdir(inner):
                 if each == name:
                     os.rename(each, f"spare-{spare}", src_dir_fd=inner, dst_dir_fd=here)
-                elif os.path.isdir(f"/proc/self/fd/{inner}/{each}"):  # noqa: PTH112
+                elif os.path.isdir(f"/proc/self/fd/{inner}/{each}"):
                     os.rmdir(each, dir_fd=inner)
                 else:
                     os.unlink(each, dir_fd=inner)
@@ -237,8 +239,7 @@ def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, until):
 def _named(work):
     try:
         return work()
-    except SessiondError as error:
-        assert str(error)
+    except SessiondError:
         return "error"
 
 
@@ -284,7 +285,7 @@ def test_a_walk_keeps_few_folders_open_and_follows_no_link(tmp_path):
             seen.add(path)
             most = max(most, len(os.listdir("/proc/self/fd")) - before)
             for name in os.listdir(descriptor):
-                if os.path.isdir(f"/proc/self/fd/{descriptor}/{name}"):  # noqa: PTH112
+                if os.path.isdir(f"/proc/self/fd/{descriptor}/{name}"):
                     walk.add(name)
             if path == "":  # swapped after it was listed, before it is opened
                 (root / "x").rmdir()
