@@ -39,12 +39,13 @@ from daemon.errors import ConfigError, SessiondError, describe, printable
 from daemon.events import Events
 from daemon.journal import listener
 from daemon.once import scan_once
-from daemon.output import discard_output, leave, show
+from daemon.output import Commands, discard_output, leave, show
 from daemon.service import Service
 from processors.registry import Registered
 from processors.registry import load as load_processors
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",

@@ -3,11 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table as Grid
+from typer.core import TyperGroup
 
 from daemon.errors import printable
 
@@ -40,3 +42,27 @@ def leave(code: int, *, clean: bool) -> NoReturn:
 def discard_output() -> None:
     """Let nothing more be printed: nobody reads it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Commands(TyperGroup):
+    """What is wrong with arguments quotes them, and they may be names of files: it is said harmlessly, too."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the arguments."""
+        with _harmless():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run what they say."""
+        with _harmless():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(said := getattr(error, "message", None), str):  # an error of typer's
+            vars(error)["message"] = printable(said)
+        raise

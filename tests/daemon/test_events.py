@@ -5,6 +5,7 @@ import inspect
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from daemon import journal
 from daemon.events import Events
 from daemon.journal import listener
-from daemon.journald import Journald, message_id
+from daemon.journald import Journald, entry_of, message_id
 from daemon.meter import Meter
 
 SPECIMENS = {str: "text", int: 3, float: 0.5, bool: True, list[str]: ["one"]}
@@ -30,13 +31,13 @@ NAMES = [
 ]
 
 
-def happen(events, name):
+def happen(events, name, specimens=SPECIMENS):
     """Let an event happen, with a made-up value for each of its arguments."""
     method = getattr(events, name)
     kinds = typing.get_type_hints(method)
     positional, named = [], {}
     for parameter in inspect.signature(method).parameters.values():
-        value = SPECIMENS[kinds[parameter.name]]
+        value = specimens[kinds[parameter.name]]
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
             named[parameter.name] = value
         else:
@@ -242,3 +243,18 @@ def test_another_stream_than_the_one_systemd_connected_gets_lines(monkeypatch, t
     with (tmp_path / "log").open("w") as stream:
         Events(listener("info", stream=stream)).refused("a/s.jsonl", "link")
     assert json.loads((tmp_path / "log").read_text())["event"] == "refused"
+
+
+WORDS = "\x1b]0;owned\x07\u202e\x9b31m\x7f\u2028\r\n{}[red]"
+HOSTILE = SPECIMENS | {str: WORDS, list[str]: [WORDS], Mapping[str, tuple[int, int]]: {WORDS: (1, 100)}}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_is_one_harmless_line_whatever_it_says(name, as_json):
+    said, stream = [], Terminal()
+    happen(Events(lambda *told: said.append(told), listener("debug", as_json=as_json, stream=stream)), name, HOSTILE)
+    text = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())  # without our own colours
+    assert text.endswith("\n")
+    assert text[:-1].isprintable(), text
+    assert all(value.isprintable() for value in entry_of(*said[0]).values())
