@@ -118,8 +118,8 @@ def describe(error: BaseException) -> str:
         return printable(error)
     name = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
-        return f"{name}: {error.strerror}"
+        return printable(f"{name}: {error.strerror}")
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
-        return name
-    return f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
+        return printable(name)
+    return printable(f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}")

@@ -1,9 +1,13 @@
 """What kind of file system a path is on, and whether other hosts write to it."""
 
 import os
+import re
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mounts")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""What would end a field or begin a comment, see proc_mounts(5)."""
+
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"})
 
 
@@ -17,8 +21,7 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         with MOUNTS.open(encoding="utf-8", errors="surrogateescape") as mounts:
             for mount in mounts:
                 _, folder, name, *_ = mount.split(" ")
-                for escape in ("\\040", "\\011", "\\012", "\\134"):  # see proc_mounts(5)
-                    folder = folder.replace(escape, chr(int(escape[1:], 8)))
+                folder = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), folder)
                 inside = real == folder or real.startswith(folder.rstrip("/") + "/")
                 if inside and len(folder) >= len(best):  # of two in one place, the later one hides the other
                     best, kind = folder, name
