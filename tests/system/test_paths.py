@@ -15,6 +15,8 @@ from daemon.transcript import Transcripts
 from daemon.tree import LONGEST, MOST_OPEN, Walk
 
 DEEP = 4_000
+DEEP_ENOUGH = 2_100
+"""For a path that no system call takes."""
 
 
 def make_deep(folder, depth, *, name="d", beside=(), data=b""):
@@ -91,7 +93,7 @@ def test_a_tree_that_is_too_deep_is_refused_by_name_and_delays_nobody(box, line,
 
 def test_a_tree_that_becomes_too_deep_under_way_is_refused_by_name_and_delays_nobody(box, line, deep):
     daemon = box.daemon()
-    deep("mallory", DEEP, beside=("x",), data=line(666))
+    deep("mallory", DEEP_ENOUGH, beside=("x",), data=line(666))
     daemon.wait("refused", reason="too_long")
     for number in range(5):
         box.append("alice/a.jsonl", line(number))
@@ -105,8 +107,8 @@ def test_a_tree_that_is_moved_in_is_found_however_deep_it_is(box, line, deep):
     daemon = box.daemon()
     outside = box.folder / "outside"
     outside.mkdir()
-    make_deep(outside, 1_500, data=line(2))
-    key = "alice/d/" + "d/" * 1_499 + "bottom.jsonl"
+    make_deep(outside, 1_100, data=line(2))
+    key = "alice/d/" + "d/" * 1_099 + "bottom.jsonl"
     (outside / "d").rename(box.root / "alice" / "d")
     daemon.wait_lines(key, 1)
     (box.root / "alice" / "d").rename(box.root / "alice" / "e")
@@ -247,7 +249,6 @@ def test_sessions_of_such_keys_in_the_database_lead_nowhere(box, line):
     """Other tools write to session_processor_state, too: what they name is not opened either."""
     keys = [key for key in KEYS if is_name(key)]
     box.append("alice/a.jsonl", line(1))
-    assert box.scan().returncode == 0
     with open_database(box.db) as conn:
         insert = (
             "INSERT INTO session_processor_state VALUES ('usage', ?, 'alice', now()::TIMESTAMP, 0, repeat('0', 32))"
