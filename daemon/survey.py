@@ -17,6 +17,7 @@ from daemon.errors import describe, printable
 from daemon.events import Events
 from daemon.mounts import is_remote, kind_of
 from daemon.scan import Totals, scan
+from daemon.tree import topmost
 from daemon.watch import Watch
 
 ROOT_POLL_SECONDS = 0.5
@@ -187,7 +188,7 @@ class Survey:
         if full:
             self._scan_all()
         else:
-            for folder in folders:
+            for folder in topmost(folders):
                 scan(
                     self._root,
                     self._engine.needs,

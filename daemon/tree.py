@@ -106,3 +106,12 @@ class Walk:
                 os.close(self._open.pop(next(iter(self._open))))
         assert descriptor is not None
         return descriptor
+
+
+def topmost(folders: set[str]) -> list[str]:
+    """Those that lie in none of the others: a scan of a folder is one of all that is below it."""
+    made: list[str] = []
+    for folder in sorted(f"{each}/" for each in folders):
+        if not (made and folder.startswith(made[-1])):
+            made.append(folder)
+    return [folder[:-1] for folder in made]

@@ -4,15 +4,17 @@
 
 import os
 import unicodedata
+from contextlib import contextmanager
 
 import pytest
 
+from daemon import inotify, transcript
 from daemon.client import Remote
 from daemon.errors import SessiondError, SessionError
-from daemon.opening import is_name
+from daemon.opening import is_name, open_session
 from daemon.store import open_database
 from daemon.transcript import Transcripts
-from daemon.tree import LONGEST, MOST_OPEN, Walk
+from daemon.tree import LONGEST, MOST_OPEN, Walk, topmost
 
 DEEP = 4_000
 DEEP_ENOUGH = 2_100
@@ -217,13 +219,21 @@ KEYS = [
 ]
 
 
-def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, until):
+def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, monkeypatch):
     """Nothing is opened, nothing recorded but the order itself, and the daemon goes on."""
     box.append("alice/a.jsonl", line(1))
     live = box.live()
     live.wait_ids("alice/a.jsonl", [1])
     live.wait_idle()
-    opened = live.engine.transcripts.files_opened
+    opened = []
+
+    @contextmanager
+    def opening(root, key):
+        opened.append(key)
+        with open_session(root, key) as found:
+            yield found
+
+    monkeypatch.setattr(transcript, "open_session", opening)
     remote = Remote(box.db.with_name(box.db.name + ".sock"))
     for key in KEYS:
         assert _named(lambda key=key: remote.reprocess("usage", session=key)) in ([], "error"), key
@@ -232,7 +242,7 @@ def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, until):
         assert _named(lambda key=key: remote.run_processor(key)) == "error", key
         assert _named(lambda key=key: remote.sessions(user=key)) in ([], "error"), key
     live.wait_idle()
-    assert live.engine.transcripts.files_opened == opened
+    assert set(opened) <= {"alice/a.jsonl"}
     assert live.ids("alice/a.jsonl") == [1]
     assert {key for (key,) in live.query("SELECT session_file FROM session_positions")} == {"alice/a.jsonl"}
     assert not live.of("request_failed")
@@ -295,3 +305,30 @@ def test_a_walk_keeps_few_folders_open_and_follows_no_link(tmp_path):
     assert "x/" not in seen
     assert most <= MOST_OPEN + 2
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_the_topmost_of_new_folders_are_scanned():
+    folders = {"/r/a", "/r/a/b", "/r/a-b", "/r/a/b/c", "/r/b/c", "/r/b/c/d", "/r/ab"}
+    assert topmost(folders) == ["/r/a-b", "/r/a", "/r/ab", "/r/b/c"]
+    assert topmost(set()) == []
+
+
+def test_who_makes_folders_in_one_another_has_each_of_them_listed_a_few_times(box, line, monkeypatch, until):
+    """Not the square of their number: each is made when the one before it is watched, and not listed yet."""
+    depth, left, listed = 150, ["d"] * 150, []
+    plain = inotify._listed
+
+    def make_one_more(descriptor):
+        listed.append(descriptor)
+        if left:
+            os.mkdir(left.pop(), dir_fd=descriptor)
+        return plain(descriptor)
+
+    box.append("alice/a.jsonl", line(1))
+    live = box.live()
+    monkeypatch.setattr(inotify, "_listed", make_one_more)
+    (box.root / "mallory").mkdir()
+    until(lambda: live.watch.watches() == depth + 3)
+    box.append("alice/a.jsonl", line(2))
+    live.wait_ids("alice/a.jsonl", [1, 2])  # which is reported after all those folders
+    assert len(listed) < 10 * depth
