@@ -100,7 +100,7 @@ class _Seen:
             self._refused(key, "irregular")
         elif not is_name(key):
             self._refused(key, "name")
-        elif self._skip + len(key.encode()) > LONGEST:
+        elif self._skip + 4 * len(key) > LONGEST and self._skip + len(key.encode()) > LONGEST:
             self._refused(key, "too_long")
         else:
             try:
