@@ -244,7 +244,7 @@ class Survey:
 
         def found(batch: Sequence[tuple[str, Signature]]) -> None:
             if auditing:
-                suspects.extend(key for key, _ in batch)
+                suspects.extend(key for key, seen in batch if self._engine.unnoticed(key, hash(seen)))
             self._engine.behind(batch)
 
         self._watch.begin_audit()
