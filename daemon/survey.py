@@ -196,6 +196,8 @@ class Survey:
                     start=folder,
                     stop=self._stopped,
                 )
+            if not self._degraded and self._watch.misses(folders):
+                self.request_scan()  # which finds what is in them, and sees what is to be done about the watches
         return True
 
     def _root_is_there(self) -> bool:

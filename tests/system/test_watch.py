@@ -197,7 +197,7 @@ def test_too_few_watches_are_said_once_and_scans_take_their_place(box, line, wat
 
 def test_the_limit_of_watches_is_reached_while_running(box, line):
     box.append("alice/a.jsonl", line(0))
-    daemon = _limited(box, 3, scan_seconds=3, fallback_scan_seconds=0.5)
+    daemon = _limited(box, 3, scan_seconds=3600, fallback_scan_seconds=0.5)
     daemon.wait_lines("alice/a.jsonl", 1)
     for number in range(5):
         box.append(f"u{number}/a.jsonl", line(number))
