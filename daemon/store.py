@@ -174,6 +174,11 @@ def cannot_write(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.TransactionException) and "Could not" in str(error)
 
 
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether something in the file is not as it was written: whoever reads it fails, whatever it is for."""
+    return isinstance(error, duckdb.Error) and "Corrupt database file" in str(error)
+
+
 def is_conflict(error: BaseException | None) -> bool:
     """Whether another connection was quicker to change the same rows: the transaction is to be tried again."""
     if not isinstance(error, duckdb.TransactionException) or cannot_write(error) or out_of_memory(error):

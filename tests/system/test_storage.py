@@ -26,6 +26,21 @@ class P:
 """
 BOTH = '["usage", "often"]'
 
+# The same, for one that waits longer until it folds.
+LATE = """
+import daemon.writer
+from processors import ProcessorResult
+
+daemon.writer.IDLE_SECONDS = 3.0
+
+class P:
+    name = "late"
+    tables = ()
+
+    def process(self, batch):
+        return ProcessorResult()
+"""
+
 
 @pytest.fixture
 def disk(box):
@@ -123,6 +138,21 @@ def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     assert daemon.stop() == 0
     assert daemon.of("store_blocked") == []
     assert _counts(box) == [(number, number)]
+
+
+def test_a_disk_that_is_full_when_it_is_time_to_fold_puts_the_fold_off(box, line, disk):
+    box.plugin("late", LATE)
+    daemon = box.daemon(debounce_ms=0, settle_seconds=3600, processors='["usage", "late"]')
+    box.append(KEY, line(0))
+    daemon.wait("processed", 2)
+    filler = _fill(box)
+    assert "No space left" in daemon.wait("fold_failed")["error"]
+    filler.unlink()
+    daemon.wait("folded")
+    assert daemon.stop() == 0
+    assert len(daemon.of("fold_failed")) == 1
+    assert box.query("SELECT count(*) FROM session_cursor_log") == [(0,)]
+    assert _counts(box) == [(1, 1)]
 
 
 def test_a_disk_that_is_full_at_the_start_is_one_clear_error(box, line, disk):
@@ -237,6 +267,26 @@ def test_a_database_that_the_disk_cannot_read_is_not_called_a_damaged_one(box, l
     assert box.db.read_bytes() == before
     fail()
     assert box.scan().returncode == 0
+
+
+def test_a_database_that_is_damaged_while_it_is_used_ends_the_daemon_and_no_session_is_blamed(box, line):
+    daemon = box.daemon(debounce_ms=0)
+    for number in range(10):
+        box.append(f"alice/{number}.jsonl", *(line(number * 1000 + each, "x" * 300) for each in range(1000)))
+    daemon.wait_quiet()
+    assert daemon.stop() == 0
+    again = box.daemon(debounce_ms=0, processors='["usage"]')
+    with box.db.open("r+b") as file:
+        for place in range(3 * 4096, box.db.stat().st_size, 262144):
+            file.seek(place + 10_000)
+            file.write(os.urandom(5000))
+    for number in range(10):
+        box.append(f"alice/{number}.jsonl", line(10_000 + number))
+    assert again.ended() == 1
+    (failed,) = again.of("part_failed")
+    assert "the database is damaged" in failed["error"]
+    assert "sessiond rebuild" in failed["error"]
+    assert again.of("run_failed") == again.of("quarantined") == []
 
 
 def _cut(log):
