@@ -95,9 +95,10 @@ def _counts(box):
 
 def test_a_disk_that_is_full_pauses_the_daemon_until_it_is_not(box, line, disk):
     box.plugin("often", OFTEN)
-    daemon = box.daemon(debounce_ms=0, processors=BOTH)
+    daemon = box.daemon(debounce_ms=0, settle_seconds=3600, processors=BOTH)
     box.append(KEY, line(0))
-    daemon.wait_quiet()  # a checkpoint that runs just now would fail, and end the process
+    daemon.wait("processed", 2)
+    daemon.wait("folded")  # a checkpoint that runs just now would fail, and end the process
     filler = _fill(box)
     for number in range(1, 1000):
         box.append(f"bob/{number % 10}.jsonl", line(number, "x" * 1000))
@@ -118,7 +119,8 @@ def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     daemon = box.daemon(debounce_ms=0, processors=BOTH)
     box.append(KEY, line(0))
     daemon.wait_lines(KEY, 1)
-    daemon.wait_quiet()
+    daemon.wait("processed", 2)
+    daemon.wait("folded")
     filler = _fill(box, leave=16 << 20)
     before = box.db.stat().st_mtime_ns
     for number in range(1, 1500):
@@ -245,7 +247,8 @@ def test_a_checkpoint_that_fails_ends_the_daemon_and_what_was_committed_is_there
         number += 1
         daemon.process.poll() is None and number % 20 == 0 and daemon.wait("processed")
     assert daemon.ended() == 1
-    assert "checkpoint" in daemon.of("part_failed")[0]["error"]
+    (failed,) = daemon.of("part_failed")
+    assert "checkpoint" in failed["error"]
     acknowledged = daemon.lines(KEY)
     fail()
     with_rows = box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events")
