@@ -120,6 +120,16 @@ def test_a_tree_that_is_moved_in_is_found_however_deep_it_is(box, line, deep):
     assert daemon.stop() == 0
 
 
+def test_all_that_is_scanned_is_watched_where_the_root_has_a_longer_name_too(box, deep):
+    real = box.folder / ("r" * 200)
+    box.root.rename(real)
+    box.root.symlink_to(real)
+    deep("mallory", DEEP_ENOUGH)
+    live = box.live()
+    assert live.watch.watches() == live.survey.last_scan.folders > 1_500
+    assert not live.of("watch_degraded")
+
+
 def test_a_session_of_the_longest_path_counts_and_one_byte_more_is_refused_by_name(box, line):
     folder = box.root / "alice"
     while (left := LONGEST - len(os.fsencode(folder)) - 1) > 255:
