@@ -88,7 +88,7 @@ def _usable(settings: Settings) -> tuple[list[Registered], list[str]]:
         ConfigError: there is none to run.
 
     """
-    processors, errors = load_processors(settings.processors, settings.options)
+    processors, errors = load_processors(settings.processors, settings.options, settings.isolation)
     told = [printable(error) for error in errors]
     if not processors:
         raise ConfigError("there is no processor to run", "; ".join(told))
@@ -221,7 +221,7 @@ def processors(
 ) -> None:
     """List the processors that are registered, and what is wrong with those that cannot be used."""
     settings = settings_of(root, root_option, db, config)
-    found, errors = load_processors(settings.processors, settings.options)
+    found, errors = load_processors(settings.processors, settings.options, settings.isolation)
     rows = [
         {
             "name": spec.name,

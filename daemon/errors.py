@@ -3,6 +3,8 @@
 import traceback
 from pathlib import Path
 
+OVER_BUDGET = "it took longer than its budget"
+
 
 class SessiondError(Exception):
     """Base of all errors raised on purpose; ``hint`` says what the operator can do."""
@@ -72,6 +74,26 @@ class UnavailableError(SessiondError):
 
 class ContractError(SessiondError):
     """A processor returned something that its contract does not allow."""
+
+
+class NotStartedError(SessiondError):
+    """A processor cannot be run at all: the process that it is to have cannot be started."""
+
+
+class ProcessDiedError(SessiondError):
+    """A processor's own process ended during a run."""
+
+
+class OverBudgetError(SessiondError):
+    """A run took longer than its budget, and was ended."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(OVER_BUDGET)
+        self.seconds = seconds
+
+
+class ReportedError(SessiondError):
+    """A processor failed in its own process, which says how."""
 
 
 class SessionError(SessiondError):

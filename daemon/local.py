@@ -198,7 +198,7 @@ class Local:
             return answer
 
     def _spec(self, processor: str) -> Registered:
-        found, _ = load_processors(options=self._settings.options)
+        found, _ = load_processors(options=self._settings.options, isolation=self._settings.isolation)
         for spec in found:
             if spec.name == processor:
                 return spec

@@ -1,36 +1,43 @@
 """The threads of a lane: each takes a session, runs the processor on what is new, and hands over the outcome.
 
 A thread *lane-<processor>-<n>* owns a database connection (to read cursors; whole-session processors write
-through it) and a slot for its note of the run in flight. It waits on the lane's condition and ends when the
-lane is closed. A thread that dies is replaced by :meth:`Workers.tick`. A run over its budget is abandoned: a
-thread cannot be killed, so another one takes its place and whatever it still returns is dropped.
+through it), a slot for its note of the run in flight, and the host in which the processor runs: the thread itself,
+or a process. It waits on the lane's condition and ends when the lane is closed. A thread that dies is replaced by
+:meth:`Workers.tick`. A run over its budget is abandoned: a thread cannot be killed, so another one takes its place
+and whatever it still returns is dropped. A process can, and its thread goes on.
 """
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import duckdb
 
 from daemon.cursor import utc_now
-from daemon.errors import StoreError, printable
+from daemon.errors import OVER_BUDGET, NotStartedError, StoreError, printable
 from daemon.events import Events
 from daemon.inflight import Notes, Slot
+from daemon.isolated import Host
 from daemon.lane import Lane
 from daemon.look import Look
 from daemon.outcome import NO_OUTCOME, About, Outcomes
 from daemon.pending import Taken
 from daemon.run import Job, begin_of, content_of, look_whole, run_incremental, run_whole, taken_over, touched
-from daemon.tables import ResultTable
 
 LONG_SECONDS = 1.0
 """A run of backlog usually takes a fraction of this."""
 
 MAX_ABANDONED = 4
 """Threads that may hang in a processor before it is not run any more until the daemon restarts."""
+
+KILL_SECONDS = 15.0
+"""Beyond its budget, until a run is abandoned although its process was to be killed."""
+
+END_SECONDS = 1.0
+"""What threads get to end once their processes were killed."""
 
 
 class _AbandonedError(Exception):
@@ -46,12 +53,23 @@ class _Worker:
     """One thread, with its slot and connection; everything else is guarded by the lane's condition."""
 
     slot: Slot
+    host: Host
     conn: duckdb.DuckDBPyConnection
     thread: threading.Thread | None = None
     taken: Taken | None = None
     about: About | None = None
     began: float = 0.0
     stale: bool = False
+
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self.thread is not None and self.thread.is_alive()
+
+
+def _join(workers: Sequence[_Worker], deadline: float) -> None:
+    for worker in workers:
+        if worker.thread is not None:
+            worker.thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class Workers:
@@ -60,7 +78,7 @@ class Workers:
     Args:
         lane, outcomes: where runs come from, and where they end.
         events: told what happens to the threads.
-        tables: the processor's, by name.
+        host: makes what the processor runs in, for a thread.
         connect: makes a connection for a thread.
         notes: of the runs in flight.
         count: how many threads; a whole-session processor has one: it writes, and two could be in conflict.
@@ -72,7 +90,7 @@ class Workers:
         lane: Lane,
         outcomes: Outcomes,
         events: Events,
-        tables: Mapping[str, ResultTable],
+        host: Callable[[], Host],
         connect: Callable[[], duckdb.DuckDBPyConnection],
         notes: Notes,
         count: int,
@@ -81,13 +99,15 @@ class Workers:
         self._outcomes = outcomes
         self._events = events
         self._spec = lane.spec
-        self._tables = tables
+        self._host = host
+        self._grace = KILL_SECONDS if self._spec.isolation == "process" else 0.0
         self._connect = connect
         self._notes = notes
         self._count = count if lane.spec.incremental else 1
         self._workers: list[_Worker] = []  # guarded by the lane's condition, like the rest
         self._slots = 0
-        self._hanging = 0
+        self.hanging = 0
+        self.trouble = ""
         self._told_odd = False  # the one worker's own
         self.processor = lane.spec.name
         self.paused = False
@@ -105,11 +125,11 @@ class Workers:
             for worker in list(self._workers):
                 if worker.thread is not None and not worker.thread.is_alive():
                     self._replace(worker, "its thread died")
-                elif worker.taken is not None and now - worker.began > self._spec.budget_seconds:
-                    self._hanging += 1
+                elif worker.taken is not None and now - worker.began > self._spec.budget_seconds + self._grace:
+                    self.hanging += 1
                     key, run = printable(worker.taken.key), worker.taken.run
                     self._events.abandoned(self._spec.name, key, run=run, seconds=now - worker.began)
-                    self._replace(worker, "it took longer than its budget")
+                    self._replace(worker, OVER_BUDGET)
             self._lane.wake.notify()  # a run may take long by now
 
     def close(self, timeout: float) -> bool:
@@ -119,18 +139,21 @@ class Workers:
             self._lane.closed = True
             self._lane.wake.notify_all()
             workers = list(self._workers)
-        for worker in workers:
-            if worker.thread is not None:
-                worker.thread.join(max(0.0, deadline - time.monotonic()))
+        _join(workers, deadline)
         with self._lane.wake:
             for worker in workers:
                 worker.stale = worker.taken is not None
-            return not self._hanging and not any(worker.stale for worker in workers)
+        if self._spec.isolation == "process":
+            for worker in workers:
+                worker.host.kill()
+            _join(workers, time.monotonic() + END_SECONDS)
+        with self._lane.wake:
+            return not self.hanging and not any(worker.stale and worker.is_alive() for worker in workers)
 
     def _add(self) -> None:
         self._slots += 1
         # The connection is made here, before the thread runs: so the first ones are made before any is in use.
-        worker = _Worker(self._notes.slot(self._spec.name, self._slots), self._connect())
+        worker = _Worker(self._notes.slot(self._spec.name, self._slots), self._host(), self._connect())
         name = f"lane-{self._spec.name}-{self._slots}"
         worker.thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
         self._workers.append(worker)
@@ -140,33 +163,50 @@ class Workers:
         self._workers.remove(worker)
         worker.stale = True
         worker.slot.give_up()
+        worker.host.kill()
         if worker.taken is not None:
             # Handing over the failure may have to wait for the writer; the caller may not.
             args = (worker.taken, worker.about, reason)
             threading.Thread(target=self._outcomes.fail, args=args, name="abandon", daemon=True).start()
-        if self._hanging >= MAX_ABANDONED:
+        if self.hanging >= MAX_ABANDONED:
             self.paused = True
-            self._events.lane_paused(self._spec.name, f"{self._hanging} of its runs hang")
+            self._events.lane_paused(self._spec.name, f"{self.hanging} of its runs hang")
         elif not self._lane.closed:
             self._add()
 
     def _work(self, worker: _Worker) -> None:
         try:
             with worker.conn as conn:
-                while (taken := self._take(worker)) is not None:
+                while self._ready(worker) and (taken := self._take(worker)) is not None:
                     try:
                         self._run(worker, taken, conn)
                     except (_AbandonedError, StoreError):
                         break  # its run was given up; or the writer has stopped, and the service knows
         finally:
+            worker.host.close()
             worker.slot.close()
             with self._lane.wake:
                 if worker.stale and worker.taken is not None:
-                    self._hanging -= 1
+                    self.hanging -= 1
                     if self.paused and not self._lane.closed:  # what hung has come back: go on
                         self.paused = False
                         self._add()
                         self._lane.wake.notify_all()
+
+    def _ready(self, worker: _Worker) -> bool:
+        """Whether there may be another run. What the processor runs in is started before it is needed."""
+        try:
+            worker.host.start()
+            trouble = ""
+        except NotStartedError as error:
+            trouble = str(error)
+        with self._lane.wake:
+            if self._lane.closed or worker.stale:
+                return False
+            news, self.trouble = trouble if not self.trouble else "", trouble
+        if news:
+            self._events.processor_unusable(f"{self._spec.name}: {news}")
+        return True
 
     def _take(self, worker: _Worker) -> Taken | None:
         with self._lane.wake:
@@ -223,8 +263,11 @@ class Workers:
         look = self._lane.transcripts.look(taken.key, job.valid(self._spec.version))
         job = self._lane.moved(job, look.signature, conn)
         if self._needs_run(worker, taken, job, look):
+            with self._lane.wake:
+                worker.began = math.inf  # nor is a start
+            worker.host.start()
             with self._in_flight(worker, taken):
-                commit = run_incremental(self._spec, self._tables, job, look, utc_now())
+                commit = run_incremental(self._spec, worker.host.process, job, look, utc_now())
             self._release(worker)
             self._tell(taken, job, look)
             self._outcomes.submit(taken, look, commit)

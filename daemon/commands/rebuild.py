@@ -49,7 +49,7 @@ def rebuild_command(
             _say(f"{planned['files']:,} session files would be processed; nothing was changed")
             _name(planned["old"])
         return
-    processors, errors = load_processors(settings.processors, settings.options)
+    processors, errors = load_processors(settings.processors, settings.options, settings.isolation)
     for error in errors:
         print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
     if not processors:
