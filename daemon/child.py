@@ -41,6 +41,9 @@ PR_SET_PDEATHSIG = 1
 KILLED_FIRST = 500
 """Where memory is short, the kernel takes this process rather than the daemon (oom_score_adj, -1000 to 1000)."""
 
+LEAST_BYTES = 32 << 20
+"""What a processor has to have left of the memory that it may take, once it is loaded."""
+
 GC_THRESHOLDS = (20_000, 10, 100)
 """As in the daemon: rows that are about to be sent are no garbage yet."""
 
@@ -105,6 +108,9 @@ def _loaded(setup: Setup) -> tuple[Registered, dict[str, Shape]]:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     if setup.memory:
+        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+        if taken + LEAST_BYTES > setup.memory:
+            raise ProcessorError(f"isolation_memory is too little: {taken >> 20} MB are taken before the first line")
         resource.setrlimit(resource.RLIMIT_DATA, (setup.memory, setup.memory))
     return spec, shapes
 

@@ -153,8 +153,9 @@ def load(flags: Mapping[str, Any], file: Path | None = None) -> tuple[Settings, 
                 f"{sources[name]}: there is no setting {printable(name)}", f"there are: {allowed}"
             ) from None
         what = first["msg"][0].lower() + first["msg"][1:]
+        place = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{sources[name]}: {printable('.'.join(map(str, first['loc'])))} is {printable(repr(first['input']))}: {what}",
+            f"{sources[name]}: {printable(place)} is {printable(repr(first['input']))}: {what}",
             Settings.model_fields[name].description or "",
         ) from None
 

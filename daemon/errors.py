@@ -1,5 +1,6 @@
 """Errors that a person reads: what happened, to what, and what can be done about it."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -139,9 +140,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SessiondError):
         return printable(error)
     name = type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return f"{name}: {error.strerror}"
+    # A processor may raise one with other words than the system's.
+    if isinstance(error, OSError) and error.errno and error.strerror == os.strerror(error.errno):
+        return printable(f"{name}: {error.strerror}")
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
-        return name
-    return f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
+        return printable(name)
+    return printable(f"{name} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}")
