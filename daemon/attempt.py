@@ -40,6 +40,7 @@ class Worker:
     about: About | None = None
     began: float = 0.0
     stale: bool = False
+    hangs: bool = False
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""

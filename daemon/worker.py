@@ -96,6 +96,7 @@ class Workers:
                     self._replace(worker, "its thread died")
                 elif worker.taken is not None and now - worker.began > self._spec.budget_seconds + self._grace:
                     self.hanging += 1
+                    worker.hangs = True
                     key, run = printable(worker.taken.key), worker.taken.run
                     self._events.abandoned(self._spec.name, key, run=run, seconds=now - worker.began)
                     self._replace(worker, OVER_BUDGET)
@@ -155,7 +156,7 @@ class Workers:
             worker.host.close()
             worker.slot.close()
             with self._lane.wake:
-                if worker.stale and worker.taken is not None:
+                if worker.hangs:
                     self.hanging -= 1
                     if self.paused and not self._lane.closed:  # what hung has come back: go on
                         self.paused = False

@@ -38,7 +38,7 @@ def hang():
     time.sleep(600)
 
 def wrong():
-    raise ValueError("poison")
+    raise ValueError("venom")
 
 ACTS = {
     b"raise": wrong,
@@ -135,13 +135,13 @@ def test_a_poison_session_costs_its_own_rows_only_and_the_daemon_lives(odd, line
         "segfault.jsonl": "its process was ended by SIGSEGV",
     }
     assert len(daemon.of("abandoned", session_file="alice/hang.jsonl")) == 2
-    assert not any("poison" in str(entry) for entry in daemon.entries)
+    assert not any("venom" in str(entry) for entry in daemon.entries)
     assert not daemon.of("lane_paused")
     assert_only_poison_has_no_rows(odd)
 
 
 def test_in_threads_a_poison_session_costs_its_own_rows_only_although_the_process_may_die(odd, line, remote):
-    kinds = [kind for kind in KINDS if kind != "memory"]  # which in threads is everybody's
+    kinds = ("raise", "rubbish", "exit", "segfault")  # memory in threads is everybody's; on those that hang see others
     poisons(odd, line, kinds)
     settings = {"processors": '["odd", "usage"]', "isolation": '{"odd": "thread"}', "max_attempts": 2}
     codes = []
@@ -169,7 +169,8 @@ def all_quarantined(daemon, remote, count):
 
 
 def test_both_ways_give_the_same_rows_and_tell_the_same(box, recorded, line):
-    for number, path in enumerate(sorted(recorded.rglob("*.jsonl"))[:12]):
+    largest = sorted(recorded.rglob("*.jsonl"), key=lambda path: path.stat().st_size)[-8:]
+    for number, path in enumerate(largest):
         shutil.copy(path, box.path(f"alice/{number}.jsonl"))
     found = []
     for way in ("thread", "process"):
@@ -223,7 +224,7 @@ def test_one_that_cannot_be_started_is_said_once_costs_no_attempt_and_goes_on_wh
     monkeypatch.setattr(isolated, "AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(outcome, "AGAIN_SECONDS", 0.1)
     source = odd.folder / "plugins" / "odd.py"
-    source.write_text("raise ValueError('poison')")
+    source.write_text("raise ValueError('venom')")
     live = odd.live(odd.processor, max_attempts=1, workers=1)
     odd.append("alice/a.jsonl", line(1))
     until(lambda: not remote.status()["healthy"])
@@ -234,7 +235,7 @@ def test_one_that_cannot_be_started_is_said_once_costs_no_attempt_and_goes_on_wh
     until(lambda: remote.status()["reasons"], [])
     assert len(live.of("processor_unusable")) == 1
     assert live.of("run_failed") == live.of("quarantined") == []
-    assert not any("poison" in str(entry) for entry in live.entries)
+    assert not any("venom" in str(entry) for entry in live.entries)
 
 
 def test_what_is_tried_again_is_listed_with_its_attempts_and_when_and_an_order_hurries_it(odd, line, until, remote):
