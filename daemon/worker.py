@@ -140,7 +140,7 @@ class Workers:
             threading.Thread(target=self._outcomes.fail, args=args, name="abandon", daemon=True).start()
         if self.hanging >= MAX_ABANDONED:
             self.paused = True
-            self._events.lane_paused(self._spec.name, f"{self.hanging} of its runs hang")
+            self._events.lane_paused(self._spec.name, f"{self.hanging} of its runs hang: restart the daemon")
         elif not self._lane.closed:
             self._add()
 

@@ -141,7 +141,12 @@ def test_a_poison_session_costs_its_own_rows_only_and_the_daemon_lives(odd, line
 
 
 def test_in_threads_a_poison_session_costs_its_own_rows_only_although_the_process_may_die(odd, line, remote):
-    kinds = ("raise", "rubbish", "exit", "segfault")  # memory in threads is everybody's; on those that hang see others
+    kinds = (
+        "raise",
+        "rubbish",
+        "exit",
+        "segfault",
+    )  # memory in threads is everybody's; on those that hang see others
     poisons(odd, line, kinds)
     settings = {"processors": '["odd", "usage"]', "isolation": '{"odd": "thread"}', "max_attempts": 2}
     codes = []
