@@ -215,13 +215,14 @@ def processors(
             "version": spec.version,
             "form": "incremental" if spec.incremental else "whole-session",
             "cadence_minutes": spec.cadence_seconds / 60,
+            "isolation": spec.isolation,
             "tables": [table.name for table in spec.tables],
             "source": spec.source,
         }
         for spec in found
     ]
     shown = [
-        [*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source]
+        [*list(row.values())[:5], ", ".join(table.name for table in spec.tables), spec.source]
         for row, spec in zip(rows, found, strict=True)
     ]
     show(

@@ -11,9 +11,9 @@ from tests.bench.cold import rows_in
 from tests.bench.place import Place, fresh, median, tree_size
 from tests.bench.report import Row
 
-ROUNDS = 5
+ROUNDS = 3
 RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "sessions"
-COPIES = 6
+COPIES = 24
 """Of the recorded sessions, so that a scan takes seconds and the start of a process does not count for much."""
 
 

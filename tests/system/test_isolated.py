@@ -243,6 +243,19 @@ def test_one_that_cannot_be_started_is_said_once_costs_no_attempt_and_goes_on_wh
     assert not any("venom" in str(entry) for entry in live.entries)
 
 
+def test_a_scan_whose_processor_cannot_be_started_says_so_and_fails(odd, line):
+    only_here = (
+        "import __main__\nif getattr(__main__.__spec__, 'name', '') == 'daemon.child':\n    raise ValueError\n"
+    )
+    odd.plugin("odd", only_here + ODD)
+    odd.append("alice/a.jsonl", line(1))
+    done = odd.scan("--json", processors='["odd"]')
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["unusable"] == [
+        "odd: its process cannot load it: ValueError at odd.py:3 in <module>"
+    ]
+
+
 def test_what_is_tried_again_is_listed_with_its_attempts_and_when_and_an_order_hurries_it(odd, line, until, remote):
     live = odd.live(odd.processor, max_attempts=3, backoff_seconds=3600, backoff_max_seconds=3600)
     odd.append("alice/a.jsonl", line(1, "poison raise"))
