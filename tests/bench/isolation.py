@@ -64,7 +64,7 @@ def isolated(place: Place) -> Row:
         "isolation",
         f"scan of {megabytes:.0f} MB of {what} sessions with usage in its own processes, against threads",
         f"{ratio:.2f} times ({seconds['process']:.2f} / {seconds['thread']:.2f} s); CPU {cpu:.2f} times",
-        "<= 1.5",
-        ratio <= 1.5,
+        "<= 2",
+        ratio <= 2,
         {"runs": found, "cpu_ratio": cpu},
     )
