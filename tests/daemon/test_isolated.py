@@ -315,12 +315,12 @@ def members(group):
     return found
 
 
-def test_it_may_be_killed_from_another_thread_and_nothing_is_begun_after_that(sides):
-    pid = sides.pid()
-    wait_for(lambda: not ended(pid))
-    failed = []
-    running = threading.Thread(target=lambda: failed.append(sides.error(sides.process, "time.sleep(600)")))
+def test_it_may_be_killed_from_another_thread_and_nothing_is_begun_after_that(sides, tmp_path):
+    pid, failed, begun = sides.pid(), [], tmp_path / "begun"
+    line = f"(open({str(begun)!r}, 'w').close(), time.sleep(600))"
+    running = threading.Thread(target=lambda: failed.append(sides.error(sides.process, line)))
     running.start()
+    wait_for(begun.exists)
     sides.process.kill()
     running.join(30)
     assert failed

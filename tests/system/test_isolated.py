@@ -189,11 +189,11 @@ def test_both_ways_give_the_same_rows_and_tell_the_same(box, recorded, line):
 
 def test_a_run_that_hangs_is_killed_and_no_thread_is_lost(odd, line, until):
     odd.processor.budget_seconds = 0.5
-    live = odd.live(odd.processor, workers=1, max_attempts=6, backoff_seconds=0.01)
+    live = odd.live(odd.processor, workers=1, max_attempts=5, backoff_seconds=0.01)
     odd.append("alice/a.jsonl", line(1, "poison hang"))
     odd.append("bob/b.jsonl", line(1))
     live.wait("quarantined", session_file="alice/a.jsonl", seconds=90)
-    assert len(live.of("abandoned")) == 6
+    assert len(live.of("abandoned")) == 5  # more than the threads that may hang
     until(lambda: live.lines("bob/b.jsonl", "odd"), 1)
     (lane,) = live.service._health.lanes()
     assert (lane["isolation"], lane["abandoned"], lane["paused"]) == ("process", 0, False)
