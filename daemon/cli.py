@@ -209,20 +209,21 @@ def processors(
 ) -> None:
     """List the processors that are registered, and what is wrong with those that cannot be used."""
     settings = settings_of(root, root_option, db, config)
-    found, errors = load_processors(settings.processors, settings.options)
+    found, errors = load_processors(settings.processors, settings.options, settings.isolation)
     rows = [
         {
             "name": spec.name,
             "version": spec.version,
             "form": "incremental" if spec.incremental else "whole-session",
             "cadence_minutes": spec.cadence_seconds / 60,
+            "isolation": spec.isolation,
             "tables": [table.name for table in spec.tables],
             "source": spec.source,
         }
         for spec in found
     ]
     shown = [
-        [*list(row.values())[:4], ", ".join(table.name for table in spec.tables), spec.source]
+        [*list(row.values())[:5], ", ".join(table.name for table in spec.tables), spec.source]
         for row, spec in zip(rows, found, strict=True)
     ]
     show(

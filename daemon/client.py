@@ -78,6 +78,10 @@ class Client(Protocol):
         """What failed too often: ``processor``, ``session_file``, ``attempts``, ``error``, ``failed_at``."""
         ...
 
+    def retrying(self) -> list[dict[str, Any]]:
+        """What failed and is tried again: the same, and ``retry_at``: None if no daemon runs."""
+        ...
+
     def run_processor(self, processor: str) -> dict[str, Any]:
         """Run a processor on all that it has not processed; returns what :func:`daemon.run_processor` does."""
         ...
@@ -189,6 +193,10 @@ class Remote:
     def quarantine(self) -> list[dict[str, Any]]:
         """See :meth:`Client.quarantine`."""
         return list(self._json("GET", "/quarantine")["quarantine"])
+
+    def retrying(self) -> list[dict[str, Any]]:
+        """See :meth:`Client.retrying`."""
+        return list(self._json("GET", "/quarantine")["retrying"])
 
     def run_processor(self, processor: str) -> dict[str, Any]:
         """See :meth:`Client.run_processor`."""

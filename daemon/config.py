@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     db: Path = Field(default_factory=default_database, description="the DuckDB file")
     processors: list[str] = Field([], description="names of the processors to run; empty: all that are registered")
     options: dict[str, dict[str, Any]] = Field({}, description="what a processor takes of the settings, by its name")
+    isolation: dict[str, Literal["thread", "process"]] = Field(
+        {}, description="how a processor runs, by its name: in a thread of the daemon, or in a process of its own"
+    )
+    isolation_memory: str = Field(
+        "", pattern=f"^$|{_SIZE}", description="what a process of a processor may take; empty: no limit"
+    )
     debounce_ms: int = Field(200, ge=0, le=60_000, description="quiet time to wait for after a change")
     max_delay_ms: int = Field(1000, ge=0, le=600_000, description="the longest that the debounce delays a change")
     settle_seconds: float = Field(5.0, gt=2, le=3600, description="quiet time before a session is checked whole")
@@ -147,8 +153,9 @@ def load(flags: Mapping[str, Any], file: Path | None = None) -> tuple[Settings, 
                 f"{sources[name]}: there is no setting {printable(name)}", f"there are: {allowed}"
             ) from None
         what = first["msg"][0].lower() + first["msg"][1:]
+        place = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{sources[name]}: {name} is {printable(repr(first['input']))}: {what}",
+            f"{sources[name]}: {printable(place)} is {printable(repr(first['input']))}: {what}",
             Settings.model_fields[name].description or "",
         ) from None
 

@@ -8,18 +8,20 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from daemon import corrections
 from daemon.commit import fold_all
-from daemon.config import Settings
+from daemon.config import Settings, bytes_of
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
+from daemon.isolated import host_of
 from daemon.lane import Lane
 from daemon.outcome import Outcomes
 from daemon.refusals import Refusals
@@ -88,6 +90,7 @@ class Engine:
         fold_all(self._conn, tables, views=False)
         corrections.reconcile(self._conn)
         self.writer = Writer(sibling(self._conn), tables, self.events)
+        memory = bytes_of(settings.isolation_memory) if settings.isolation_memory else 0
         for spec in processors:
             if spec.name in tables:
                 lane = Lane(spec, self.transcripts, settings, clock)
@@ -99,7 +102,7 @@ class Engine:
                         lane,
                         outcomes,
                         self.events,
-                        tables[spec.name],
+                        partial(host_of, spec, tables[spec.name], memory),
                         self.connect,
                         self._notes,
                         settings.workers,
@@ -191,6 +194,14 @@ class Engine:
     def paused(self) -> list[str]:
         """The processors that are not run any more, because too many of their runs hang."""
         return [workers.processor for workers in self._workers if workers.paused]
+
+    def troubles(self) -> list[str]:
+        """What keeps processors from being run: their own processes cannot be started."""
+        return [f"{workers.processor}: {workers.trouble}" for workers in self._workers if workers.trouble]
+
+    def abandoned(self) -> dict[str, int]:
+        """By processor, how many of its runs hang in threads that were abandoned."""
+        return {workers.processor: workers.hanging for workers in self._workers}
 
     def close(self, timeout: float) -> bool:
         """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""

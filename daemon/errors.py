@@ -1,7 +1,10 @@
 """Errors that a person reads: what happened, to what, and what can be done about it."""
 
+import os
 import traceback
 from pathlib import Path
+
+OVER_BUDGET = "it took longer than its budget"
 
 
 class SessiondError(Exception):
@@ -74,6 +77,26 @@ class ContractError(SessiondError):
     """A processor returned something that its contract does not allow."""
 
 
+class NotStartedError(SessiondError):
+    """A processor cannot be run at all: the process that it is to have cannot be started."""
+
+
+class ProcessDiedError(SessiondError):
+    """A processor's own process ended during a run."""
+
+
+class OverBudgetError(SessiondError):
+    """A run took longer than its budget, and was ended."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(OVER_BUDGET)
+        self.seconds = seconds
+
+
+class ReportedError(SessiondError):
+    """A processor failed in its own process, which says how."""
+
+
 class SessionError(SessiondError):
     """A session file cannot be read; ``reason`` is one word for counters."""
 
@@ -117,7 +140,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SessiondError):
         return printable(error)
     name = type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
+    # A processor may raise one with other words than the system's.
+    if isinstance(error, OSError) and error.errno and error.strerror == os.strerror(error.errno):
         return printable(f"{name}: {error.strerror}")
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:

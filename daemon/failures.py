@@ -94,6 +94,14 @@ class Failures:
             return None
         return math.inf if failure.quarantined else self._retry_at.get(key, 0.0)
 
+    def waits(self, now: float) -> dict[str, float]:
+        """Seconds until each session that failed, and is not in quarantine, is tried again."""
+        return {
+            key: max(0.0, self._retry_at.get(key, now) - now)
+            for key, failure in self.known.items()
+            if not failure.quarantined
+        }
+
     def hurry(self, key: str) -> None:
         """The next attempt on a session may be made now, if it is not in quarantine."""
         self._retry_at.pop(key, None)

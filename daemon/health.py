@@ -14,6 +14,7 @@ from daemon.meter import Meter
 from daemon.progress import Progress
 from daemon.survey import Survey
 from daemon.watch import Watch
+from daemon.worker import MAX_ABANDONED
 
 LOOP_SECONDS = 15.0
 """The main loop comes round every second."""
@@ -72,6 +73,7 @@ class Health:
             yield f"the main loop has not come round for {silent:.0f} s"
         for name in self._engine.paused():
             yield f"{name} is paused: too many of its runs hang"
+        yield from self._engine.troubles()
         yield from self._progress.slow()
         if stuck := self.stuck_queries():
             yield f"{stuck} queries do not end"
@@ -112,13 +114,17 @@ class Health:
 
     def lanes(self) -> list[dict[str, Any]]:
         """What each processor has done, and has to do."""
-        paused = self._engine.paused()
+        paused, abandoned = self._engine.paused(), self._engine.abandoned()
         return [
             {
                 "processor": (name := lane.spec.name),
                 "version": lane.spec.version,
                 **lane.counts(),
                 "lag_seconds": round(lane.lag(), 3),
+                "isolation": lane.spec.isolation,
+                "budget_seconds": lane.spec.budget_seconds,
+                "abandoned": abandoned[name],
+                "most_abandoned": MAX_ABANDONED,
                 "paused": name in paused,
                 "runs": self._meter.count("processed", processor=name),
                 "errors": self._meter.errors(name),
@@ -134,20 +140,24 @@ class Health:
             for lane in self._engine.lanes
         ]
 
-    def quarantine(self) -> list[dict[str, Any]]:
-        """What is left alone because it failed too often."""
-        return [
-            {
-                "processor": failure.processor,
-                "session_file": failure.session_key,
-                "attempts": failure.attempts,
-                "error": failure.error,
-                "failed_at": failure.failed_at.isoformat(timespec="seconds") + "Z",
-            }
-            for lane in self._engine.lanes
-            for failure in sorted(lane.failures(), key=lambda failure: failure.session_key)
-            if failure.quarantined
-        ]
+    def failures(self) -> dict[str, list[dict[str, Any]]]:
+        """What is left alone because it failed too often, ``quarantine``; and what is tried again, ``retrying``."""
+        told: dict[str, list[dict[str, Any]]] = {"quarantine": [], "retrying": []}
+        for lane in self._engine.lanes:
+            retries, now = lane.retries(), time.time()
+            for failure in sorted(lane.failures(), key=lambda failure: failure.session_key):
+                row = {
+                    "processor": failure.processor,
+                    "session_file": failure.session_key,
+                    "attempts": failure.attempts,
+                    "error": failure.error,
+                    "failed_at": failure.failed_at.isoformat(timespec="seconds") + "Z",
+                }
+                if failure.quarantined:
+                    told["quarantine"].append(row)
+                else:
+                    told["retrying"].append(row | {"retry_at": _iso(now + retries.get(failure.session_key, 0.0))})
+        return told
 
     def _count_watches(self) -> int:
         """Counting takes a millisecond per 2,000 folders, so it is not done each time."""

@@ -37,11 +37,12 @@ class Slot:
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._gate = gate
+        self._pass: object = None
 
     @contextmanager
     def run(self, note: Note, *, alone: bool) -> Iterator[None]:
         """Inside, the run is noted as under way: alone, if it is suspected of having killed the process before."""
-        pass_ = self._gate.enter(alone=alone)
+        self._pass = self._gate.enter(alone=alone)
         try:
             with suppress(OSError):  # on a full disk, it goes without
                 os.pwrite(self._fd, msgspec.json.encode(note), 0)
@@ -49,11 +50,12 @@ class Slot:
         finally:
             with suppress(OSError):
                 os.ftruncate(self._fd, 0)
-            self._gate.leave(pass_)
+            self._gate.leave(self._pass)
 
     def give_up(self) -> None:
         """The run counts as failed, and the worker is replaced; may be called from any thread."""
         self._path.unlink(missing_ok=True)
+        self._gate.leave(self._pass)  # nobody waits for what may never end
 
     def close(self) -> None:
         """The worker ends."""

@@ -62,6 +62,11 @@ class LaneState:
         with self.wake:
             return list(self._failures.known.values())
 
+    def retries(self) -> dict[str, float]:
+        """Seconds until each session that failed, and is not in quarantine, is tried again, at the earliest."""
+        with self.wake:
+            return self._failures.waits(self.clock())
+
     def counts(self) -> dict[str, int]:
         """Sessions by what they wait for: see :meth:`Pending.counts`; and ``retrying``, ``quarantined``."""
         with self.wake:

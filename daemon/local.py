@@ -36,9 +36,9 @@ _FAILURES = """
     SELECT processor_name AS processor, count(*) FILTER (quarantined) AS quarantined,
         count(*) FILTER (NOT quarantined) AS retrying
     FROM session_failures GROUP BY ALL"""
-_QUARANTINE = """
+_FAILED = """
     SELECT processor_name AS processor, session_file, attempts, error, failed_at FROM session_failures
-    WHERE quarantined ORDER BY processor, session_file"""
+    WHERE quarantined = ? ORDER BY processor, session_file"""
 
 
 class Local:
@@ -87,8 +87,13 @@ class Local:
 
     def quarantine(self) -> list[dict[str, Any]]:
         """See :meth:`daemon.client.Client.quarantine`."""
-        rows = self._read(lambda reader: reader.rows(_QUARANTINE))
+        rows = self._read(lambda reader: reader.rows(_FAILED, [True]))
         return [row | {"failed_at": _iso(row["failed_at"])} for row in rows]
+
+    def retrying(self) -> list[dict[str, Any]]:
+        """See :meth:`daemon.client.Client.retrying`."""
+        rows = self._read(lambda reader: reader.rows(_FAILED, [False]))
+        return [row | {"failed_at": _iso(row["failed_at"]), "retry_at": None} for row in rows]
 
     def run_processor(self, processor: str) -> dict[str, Any]:
         """See :meth:`daemon.client.Client.run_processor`."""
@@ -198,7 +203,7 @@ class Local:
             return answer
 
     def _spec(self, processor: str) -> Registered:
-        found, _ = load_processors(options=self._settings.options)
+        found, _ = load_processors(options=self._settings.options, isolation=self._settings.isolation)
         for spec in found:
             if spec.name == processor:
                 return spec

@@ -42,7 +42,7 @@ def scan_once(
 
     Returns:
         ``files``, ``bytes``, ``seconds``; ``processors``: a list of ``processor``, ``sessions``, ``lines``,
-        ``malformed``, ``items``, ``failed``; ``unusable``: names of processors that could not run;
+        ``malformed``, ``items``, ``failed``; ``unusable``: processors that could not run;
         ``failed``: a list of ``processor``, ``session_file``, ``error``; ``clean``: no thread hangs in a processor.
 
     Raises:
@@ -79,6 +79,7 @@ def scan_once(
             for lane in engine.lanes
             for failure in lane.failures()
         ]
+        troubles = engine.troubles()
     finally:
         clean = engine.close(settings.stop_seconds)
     per_processor = [
@@ -99,7 +100,10 @@ def scan_once(
         "processors": per_processor,
         "failed": failed,
         "clean": clean,
-        "unusable": [spec.name for spec in processors if spec.name not in {lane.spec.name for lane in engine.lanes}],
+        "unusable": [
+            *(spec.name for spec in processors if spec.name not in {lane.spec.name for lane in engine.lanes}),
+            *troubles,
+        ],
     }
 
 

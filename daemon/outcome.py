@@ -14,6 +14,8 @@ from daemon.commit import Commit
 from daemon.config import Settings
 from daemon.cursor import Signature
 from daemon.errors import (
+    NotStartedError,
+    OverBudgetError,
     SessionBusyError,
     SessionError,
     SessionGoneError,
@@ -27,9 +29,10 @@ from daemon.lane import Lane
 from daemon.look import Look
 from daemon.pending import Taken
 from daemon.positions import ADOPTED
+from daemon.processing import ProcessorFailedError, cause_of
 from daemon.queued import FailureNote
 from daemon.refusals import Refusals
-from daemon.run import ProcessorFailedError, cause_of, content_of
+from daemon.run import content_of
 from daemon.store import cannot_write, is_conflict, is_damaged, out_of_memory
 from daemon.writer import Writer
 
@@ -39,7 +42,10 @@ BUSY_SECONDS = 0.2
 REREAD_SECONDS = 10.0
 """Wait after a file could not be read for a reason that may pass."""
 
-NO_OUTCOME = (SessionBusyError, SessionError, ProcessorFailedError, duckdb.Error)
+AGAIN_SECONDS = 10.0
+"""Wait after a processor could not be run at all."""
+
+NO_OUTCOME = (SessionBusyError, SessionError, NotStartedError, ProcessorFailedError, duckdb.Error)
 """What ends a run without anything to commit; see :meth:`Outcomes.none`."""
 
 
@@ -158,7 +164,13 @@ class Outcomes:
             self._lane.note(taken.key, "skipped")
             self._events.look_failed(self._name, printable(taken.key), run=taken.run, error=describe(error))
             self._lane.done(taken.key, None, again=self._lane.clock() + REREAD_SECONDS)
+        elif isinstance(error, NotStartedError):
+            # Not this session's fault either, and told of the processor as a whole.
+            self._lane.note(taken.key, "failed", error=describe(error))
+            self._lane.done(taken.key, None, again=self._lane.clock() + AGAIN_SECONDS)
         else:
+            if isinstance(cause, OverBudgetError):
+                self._events.abandoned(self._name, printable(taken.key), run=taken.run, seconds=cause.seconds)
             self.fail(taken, about, describe(cause))
 
     def _gone(self, key: str) -> None:

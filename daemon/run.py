@@ -4,41 +4,28 @@ No threads and no state here; the lanes and ``run_processor`` both work through 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import msgspec
 from blake3 import blake3
 
 from daemon.commit import Commit
 from daemon.cursor import Cursor, Place, Signature, username_of
-from daemon.errors import ContractError, printable
+from daemon.errors import ContractError
 from daemon.failures import forget
 from daemon.guard import GuardedConnection
 from daemon.look import Look
 from daemon.positions import ADOPTED, Entry, append, forget_position
-from daemon.shapes import Part
+from daemon.processing import Given, Lines, Process, count_of, processor_errors
 from daemon.store import scalar, transaction
-from daemon.tables import ResultTable
 from daemon.transcript import Transcripts
-from processors.contract import Batch, ProcessorResult
+from processors.contract import ProcessorResult
 from processors.registry import Registered
 
 _TRANSACTION = "SELECT txid_current()"
-
-
-class ProcessorFailedError(Exception):
-    """A processor's own code failed, or what it returned cannot be used; the cause is chained."""
-
-
-def cause_of(error: BaseException) -> BaseException:
-    """What made a run fail: the processor's own error, where it is one."""
-    return error.__cause__ if isinstance(error, ProcessorFailedError) and error.__cause__ else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,54 +77,53 @@ def begin_of(spec: Registered, job: Job, look: Look) -> str:
 
 def run_incremental(
     spec: Registered,
-    tables: Mapping[str, ResultTable],
+    process: Process,
     job: Job,
     look: Look,
     at: datetime,
 ) -> Commit:
     """Run an incremental processor on the new lines of a look.
 
+    Args:
+        spec: the processor.
+        process: hands lines to it: in this thread, or in a process of its own.
+        job, look: what is known of the session, and what is new in it.
+        at: the time that the rows get.
+
     Raises:
         ProcessorFailedError: nothing of it may be kept.
+        NotStartedError: the processor could not be run at all.
 
     """
     key, before = job.key, None if look.start == 0 else job.before
     replaced = look.start == 0 and (job.before is not None or job.recorded is not None)
-    result, carry, malformed = ProcessorResult(), before.carry if before else None, 0
-    rows: dict[str, Part] = {}
-    updates: dict[str, list[Part]] = {}
-    lines, began = 0, time.monotonic()
+    given, began = Given(carry=before.carry if before else None), time.monotonic()
     if look.data or look.skipped:
-        with _processor_errors():
-            batch = Batch(
+        given = process(
+            Lines(
                 key,
                 look.data,
                 is_first=before is None or before.lines + before.malformed_lines == 0,
-                carry=None if carry is None else spec.decode_carry(carry),
-                skipped_lines=look.skipped,
+                carry=before.carry if before else None,
+                skipped=look.skipped,
                 utf8=look.utf8,
-            )
-            result = _checked(spec, spec.processor.process(batch), tables)
-            lines, malformed = batch.well_formed_lines, batch.malformed_lines
-            carry = _encoded(spec, result.carry)
-            for name, table in tables.items():
-                if new := table.rows(result.rows.get(name, ()), key, batch.username, spec.version, at):
-                    rows[name] = new
-                if news := table.updates(result.updates.get(name, ()), key):
-                    updates[name] = news
-    items = result.items_count
-    cursor = cursor_after(spec, look, before, carry=carry, lines=lines, malformed=malformed, items=items)
+            ),
+            at,
+        )
+    cursor = cursor_after(
+        spec, look, before, carry=given.carry, lines=given.lines, malformed=given.malformed, items=given.items
+    )
     return Commit(
         Entry(spec.name, key, cursor, at),
         replaces=(key,) if replaced else (),
         moved_from=job.moved_from,
-        rows=rows,
-        updates=updates,
-        lines=lines,
-        malformed=malformed,
-        items=items,
-        ratios=_ratios(result),
-        bytes=look.offset - look.start + len(carry or b""),
+        rows=given.rows,
+        updates=given.updates,
+        lines=given.lines,
+        malformed=given.malformed,
+        items=given.items,
+        ratios=given.ratios,
+        bytes=look.offset - look.start + len(given.carry or b""),
         ran=bool(look.data or look.skipped or look.rewrite),
         took=time.monotonic() - began,
     )
@@ -213,16 +199,16 @@ def run_whole(
     conn.execute("SET python_scan_all_frames = true")
     with transaction(conn):
         number = scalar(conn, _TRANSACTION)
-        with _processor_errors():
+        with processor_errors():
             guarded = GuardedConnection(conn)
             result = spec.processor.process_session(root / job.key, username_of(job.key), job.key, guarded)
         if not isinstance(result, ProcessorResult):
             odd_result(type(result).__name__)
             result = ProcessorResult()
-        with _processor_errors():
-            items = _count(result)
+        with processor_errors():
+            items = count_of(result)
         conn.abort()  # a result that the processor has left unread would be in the way
-        with _processor_errors():
+        with processor_errors():
             if scalar(conn, _TRANSACTION) != number:
                 raise ContractError(f"{spec.name} has ended the transaction", "what it wrote may be there twice")
         if _signature(root / job.key) != cursor.signature:
@@ -279,49 +265,3 @@ def touched(spec: Registered, job: Job, cursor: Cursor, at: datetime) -> Commit 
     if before is None or before.file_hash != cursor.file_hash:
         return None
     return Commit(Entry(spec.name, job.key, replace(cursor, items=before.items), at), moved_from=job.moved_from)
-
-
-@contextmanager
-def _processor_errors() -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        # duckdb.FatalException means that the database is gone for everybody: not this processor's matter.
-        if isinstance(error, duckdb.FatalException):
-            raise
-        raise ProcessorFailedError from error
-
-
-def _checked(spec: Registered, result: object, tables: Mapping[str, ResultTable]) -> ProcessorResult:
-    if not isinstance(result, ProcessorResult):
-        raise ContractError(f"process() of {spec.name} returned {type(result).__name__}, not ProcessorResult")
-    if unknown := [name for name in (*result.rows, *result.updates) if name not in tables]:
-        raise ContractError(f"{spec.name} returned rows for a table that it does not declare: {unknown[0]!r}")
-    _count(result)
-    return result
-
-
-def _count(result: ProcessorResult) -> int:
-    if not isinstance(result.items_count, int) or not 0 <= result.items_count < 2**31:
-        raise ContractError("items_count has to be a number from 0 to 2,147,483,647")
-    return int(result.items_count)
-
-
-def _ratios(result: ProcessorResult) -> dict[str, tuple[int, int]]:
-    found = {}
-    for name, value in result.ratios.items():
-        if not (isinstance(name, str) and isinstance(value, tuple) and list(map(type, value)) == [int, int]):
-            raise ContractError("ratios have names, and are pairs of whole numbers: a part, and the whole")
-        found[printable(name)] = value
-    return found
-
-
-def _encoded(spec: Registered, carry: Any) -> bytes | None:
-    if carry is None:
-        return None
-    try:
-        return msgspec.msgpack.encode(carry)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ContractError(f"the carry of {spec.name} cannot be encoded as MessagePack") from error

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,9 @@ from daemon.config import DEFAULT_ROOT, Settings
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
+from daemon.processing import ProcessorFailedError, cause_of, process
 from daemon.round import Counts
-from daemon.run import (
-    Job,
-    ProcessorFailedError,
-    cause_of,
-    look_whole,
-    run_incremental,
-    run_whole,
-    taken_over,
-    touched,
-)
+from daemon.run import Job, look_whole, run_incremental, run_whole, taken_over, touched
 from daemon.scan import scan
 from daemon.store import migrate
 from daemon.tables import make_tables
@@ -57,7 +50,7 @@ def run_processor(
         ContractError: one of its tables cannot be created.
 
     """
-    spec = register(processor)
+    spec = register(processor, isolation="thread")
     root = Path(os.path.abspath(session_data_dir or os.environ.get("SESSION_DATA_DIR") or DEFAULT_ROOT))  # noqa: PTH100
     migrate(conn)
     limits = settings or Settings()
@@ -75,6 +68,7 @@ class _Run:
         self._conn = conn
         self._spec = spec
         self._tables = make_tables(conn, spec.tables, spec.views)
+        self._process = partial(process, spec, self._tables)
         self._transcripts = transcripts
         self._origins: Mapping[str, Sequence[str]] = {}
         self.counts = Counts(spec.name)
@@ -121,7 +115,7 @@ class _Run:
             look = self._transcripts.look(key, before)
             if self._adopted(job, look) or not (look.changed or job.moved_from):
                 return outcome, items
-            commit = run_incremental(self._spec, self._tables, job, look, utc_now())
+            commit = run_incremental(self._spec, self._process, job, look, utc_now())
             self._apply(commit)
             items += commit.items
             if commit.ran:

@@ -8,9 +8,7 @@ A table of the kind ``append`` is one table. A table ``t`` of the kind ``one_per
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,12 +18,10 @@ from daemon.errors import ContractError, printable
 from daemon.kept import KeptView
 from daemon.positions import ALL
 from daemon.schema import OWN_TABLES
-from daemon.shapes import Part, news_of, part_of, shared_of, values_of
+from daemon.shapes import Part, Shape
 from daemon.store import scalar
 from daemon.views import make_views
-from processors.contract import ENGINE_COLUMNS, Rows, Table, View
-
-_NOT_CONVERTED = (pa.ArrowException, TypeError, ValueError, OverflowError)
+from processors.contract import ENGINE_COLUMNS, Table, View
 
 
 def make_tables(
@@ -62,15 +58,14 @@ def stored_as(table: Table) -> set[str]:
     return {table.name} if table.kind == "append" else {table.name, f"{table.name}_log", f"{table.name}_settled"}
 
 
-class ResultTable:
-    """One table of one processor, created on ``conn``; then ``rows`` and ``updates`` may be called by any thread."""
+class ResultTable(Shape):
+    """One table of one processor, created on ``conn``."""
 
     def __init__(self, conn: duckdb.DuckDBPyConnection, declared: Table) -> None:
-        self.declared = declared
-        self.name = declared.name
         self.kept: list[KeptView] = []
         self.appends_to = declared.name if declared.kind == "append" else f"{declared.name}_log"
-        self._types = dict(declared.columns) | ENGINE_COLUMNS
+        self.name = declared.name
+        self.types = dict(declared.columns) | ENGINE_COLUMNS
         if declared.kind == "append":
             self._create(conn, declared.name)
         else:
@@ -83,18 +78,10 @@ class ResultTable:
                     f"table {declared.name}: there is a table of that name, of another kind",
                     "give it another name in the new version, or drop the old one",
                 ) from error
-        schema = conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema
-        self._fields = {name: schema.field(name) for name in self._types}
-        # Text to Arrow, and more than that to the database: UUID, JSON, ENUM.
-        self._texts = [
-            name
-            for name, field in self._fields.items()
-            if self._types[name].upper() not in {"VARCHAR", "TEXT", "STRING"}
-            and (pa.types.is_string(field.type) or pa.types.is_dictionary(field.type))
-        ]
+        super().__init__(declared, conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema)
 
     def _create(self, conn: duckdb.DuckDBPyConnection, name: str, **more: str) -> None:
-        wanted = self._types | more
+        wanted = self.types | more
         columns = ", ".join(f'"{column}" {kind}' for column, kind in wanted.items())
         try:
             conn.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({columns})')
@@ -117,7 +104,7 @@ class ResultTable:
             raise ContractError(f"table {name}: {reason}", "check its columns and their DuckDB types") from error
 
     def _view(self) -> str:
-        columns = ", ".join(f'"{column}"' for column in self._types)
+        columns = ", ".join(f'"{column}"' for column in self.types)
         return f"""
             CREATE OR REPLACE VIEW "{self.name}" AS
             WITH latest AS (
@@ -127,51 +114,6 @@ class ResultTable:
             SELECT {columns} FROM latest
             UNION ALL
             SELECT {columns} FROM "{self.name}_settled" ANTI JOIN latest USING (session_file)"""
-
-    def rows(self, rows: Rows, key: str, username: str, version: int, at: datetime) -> Part:
-        """Rows of one session.
-
-        Raises:
-            ContractError: their shape is none that is allowed; names the column.
-
-        """
-        shared = dict(zip(ENGINE_COLUMNS, (key, username, version, at), strict=True))
-        return part_of(rows, self.declared, shared, last=self.declared.kind == "one_per_session")
-
-    def updates(self, rows: Rows, key: str) -> list[Part]:
-        """News about rows of one session: the key columns and those to change.
-
-        Raises:
-            ContractError: the table has no key, or the rows lack it.
-
-        """
-        return news_of(rows, self.declared, {"session_file": key})
-
-    def _arrow(self, parts: Sequence[Part]) -> pa.Table:
-        """Rows of parts that have the same columns, as Arrow.
-
-        Raises:
-            ContractError: a value does not fit its column, which is named.
-
-        """
-        given = {name: self._array(name, values_of(parts, name)) for name in parts[0].columns}
-        shared = {name: shared_of(parts, name, self._fields[name].type) for name in parts[0].shared}
-        return pa.table(given | shared)
-
-    def _array(self, name: str, values: Sequence[Any]) -> pa.Array:
-        kind = self._fields[name].type
-        if pa.types.is_integer(kind) and float in set(map(type, values)):  # Arrow would cut it off
-            raise self._misfit(name)
-        try:
-            if name in self._texts:
-                return pa.array([None if value is None else str(value) for value in values], pa.string())
-            return pa.array(values, kind)
-        except _NOT_CONVERTED as error:
-            raise self._misfit(name) from error
-
-    def _misfit(self, column: str) -> ContractError:
-        # Without the value, which may come from a transcript; Arrow's message would quote it.
-        return ContractError(f"table {self.name}: a value of column {column} is no {self._types[column]}")
 
     def delete(self, conn: duckdb.DuckDBPyConnection, keys: Sequence[str], seq: int) -> None:
         """Delete all rows of some sessions, inside the caller's transaction; ``seq``: its number."""
@@ -188,7 +130,7 @@ class ResultTable:
             ContractError: a value does not fit its column.
 
         """
-        table = self._arrow(parts)
+        table = self.arrow(parts)
         if self.declared.kind == "one_per_session":
             table = table.append_column("seq", pa.repeat(pa.scalar(seq, pa.int64()), table.num_rows))
         self._check_texts(conn, table)
@@ -197,12 +139,12 @@ class ResultTable:
             view.changed(conn, table.column(view.key), seq)
 
     def _check_texts(self, conn: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
-        for name in set(self._texts) & set(rows.column_names):
+        for name in set(self.texts) & set(rows.column_names):
             relation = f"{name} of {self.name}"
             with offered(conn, relation, rows.select([name])):
-                wrong = f'"{name}" IS NOT NULL AND TRY_CAST("{name}" AS {self._types[name]}) IS NULL'
+                wrong = f'"{name}" IS NOT NULL AND TRY_CAST("{name}" AS {self.types[name]}) IS NULL'
                 if scalar(conn, f'SELECT count(*) FROM "{relation}" WHERE {wrong}'):
-                    raise self._misfit(name)
+                    raise self.misfit(name)
 
     def update(self, conn: duckdb.DuckDBPyConnection, news: Sequence[Part], seq: int) -> None:
         """Change rows that are there, inside the caller's transaction; ``seq``: its number.
@@ -214,7 +156,7 @@ class ResultTable:
         for columns, group in groupby(news, lambda part: tuple(part.columns)):
             changed = [name for name in columns if name not in self.declared.key]
             if changed:
-                table = self._arrow(list(group))
+                table = self.arrow(list(group))
                 self._update(conn, table, changed)
                 for view in self.kept:
                     view.changed(conn, table.column(view.key), seq)
@@ -253,7 +195,7 @@ class ResultTable:
         )
         if seq is None:
             return 0
-        columns = ", ".join(f'"{column}"' for column in self._types)
+        columns = ", ".join(f'"{column}"' for column in self.types)
         conn.execute(
             f'DELETE FROM "{settled}" WHERE session_file IN (SELECT session_file FROM "{log}" WHERE seq <= ?)', [seq]
         )

@@ -24,6 +24,8 @@ Rows = Sequence[Mapping[str, object]] | Sequence[tuple[object, ...]] | Mapping[s
 """Rows of one table: dicts; or tuples in the order of the declared columns, which is the quickest; or one
 sequence per column, all of the same length."""
 
+Isolation = Literal["thread", "process"]
+
 ENGINE_COLUMNS = {
     "session_file": "VARCHAR",
     "username": "VARCHAR",
@@ -282,6 +284,9 @@ class IncrementalProcessor(Protocol):
         options_type: for a class: what it takes of the settings, such as a msgspec struct; ``[options.<name>]`` of
             the configuration file is converted to it, and given to the class as its only argument.
         budget_seconds: a run that takes longer is abandoned and counts as failed.
+        isolation: ``thread``: it runs in the daemon. ``process``: in a process of its own, for native code that may
+            crash, memory that must have a limit, and runs that have to be killed when they take too long. The results
+            are the same; handing over lines and rows costs some time. The operator may say otherwise.
 
     """
 
@@ -293,6 +298,7 @@ class IncrementalProcessor(Protocol):
     carry_type: Any = Any
     options_type: Any = None
     budget_seconds: float = 300
+    isolation: Isolation = "thread"
 
     def process(self, batch: Batch) -> ProcessorResult:
         """Rows for the batch's lines. An exception means that nothing of it is kept and it is retried."""
@@ -306,6 +312,8 @@ class SessionProcessor(Protocol):
     Attributes:
         name: lower-case identifier, unique.
         cadence_minutes: least time between two runs on one session; 0: at every debounced change.
+
+    It always runs in the daemon: ``conn`` is a connection to a database that one process at a time can have open.
 
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import IncrementalProcessor, SessionProcessor, Table, View
+from processors.contract import IncrementalProcessor, Isolation, SessionProcessor, Table, View
 
 GROUP = "sessiond.processors"
 LONGEST = 1_000_000
@@ -20,7 +20,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 class Registered:
     """A processor with its attributes checked and the defaults filled in.
 
-    ``source`` says where it is from: ``distribution version: module:attribute``.
+    Attributes:
+        source: where it is from: ``distribution version: module:attribute``.
+        place: where another process finds it: ``module:attribute``; empty if it does not.
+        options: what it was created with.
+
     """
 
     processor: Any
@@ -32,7 +36,10 @@ class Registered:
     decode_carry: Callable[[bytes], Any]
     budget_seconds: float
     incremental: bool
+    isolation: Isolation
     source: str
+    place: str
+    options: Mapping[str, Any]
 
 
 class ProcessorError(Exception):
@@ -40,7 +47,12 @@ class ProcessorError(Exception):
 
 
 def register(
-    processor: object, source: str = "given directly", options: Mapping[str, Any] | None = None
+    processor: object,
+    source: str = "given directly",
+    options: Mapping[str, Any] | None = None,
+    *,
+    isolation: Isolation | None = None,
+    place: str = "",
 ) -> Registered:
     """Check a processor object (or a class) and describe it.
 
@@ -48,12 +60,15 @@ def register(
         processor: if it is a class, it is created: with its ``options_type`` made of ``options``, if it has one.
         source: where it is from.
         options: for it, from the settings.
+        isolation: how it is to run, whatever it says itself.
+        place: where another process finds it: ``module:attribute``; that of the class, if none is given.
 
     Raises:
-        ProcessorError: it fits neither form of the contract, or does not take these options.
+        ProcessorError: it fits neither form of the contract, or does not take these options, or cannot run so.
 
     """
     if isinstance(processor, type):
+        place = place or _place(processor)
         processor = _created(processor, source, options or {})
     elif options:
         raise ProcessorError(f"{source}: is no class, and takes no options")
@@ -78,6 +93,11 @@ def register(
     version = attribute("version", (int,), 1)
     if not 0 < version < 2**31:
         raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
+    isolation = isolation or attribute("isolation", (str,), "thread")
+    if isolation == "process":
+        _check_isolated(source, incremental=incremental, place=place)
+    elif isolation != "thread":
+        raise ProcessorError(f"{source}: isolation is {isolation!r}; it has to be 'thread' or 'process'")
     return Registered(
         processor=processor,
         name=name,
@@ -89,8 +109,27 @@ def register(
         decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,
         budget_seconds=_duration(source, "budget_seconds", attribute("budget_seconds", (int, float), 300)),
         incremental=incremental,
+        isolation=isolation,
         source=source,
+        place=place,
+        options=dict(options or {}),
     )
+
+
+def _place(kind: type) -> str:
+    return "" if "<locals>" in kind.__qualname__ else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _check_isolated(source: str, *, incremental: bool, place: str) -> None:
+    if not incremental:
+        raise ProcessorError(
+            f"{source}: process_session() writes through the daemon's connection, and no other process can have the "
+            "database open: isolation has to be 'thread'; an incremental processor can have 'process'"
+        )
+    if not place:
+        raise ProcessorError(
+            f"{source}: isolation is 'process', and another process cannot find it: register it as an entry point"
+        )
 
 
 def _created(kind: type, source: str, options: Mapping[str, Any]) -> object:
@@ -136,23 +175,32 @@ def _duration(source: str, name: str, value: float) -> float:
 
 
 def load(
-    only: Sequence[str] = (), options: Mapping[str, Mapping[str, Any]] | None = None
+    only: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    isolation: Mapping[str, Isolation] | None = None,
 ) -> tuple[list[Registered], list[ProcessorError]]:
     """All registered processors by name, and what is wrong with those that cannot be used.
 
     Args:
         only: if not empty, the names of the processors that are wanted.
         options: for processors, by their names.
+        isolation: how processors are to run, by their names, whatever they say themselves.
 
     """
-    options = options or {}
+    options, isolation = options or {}, isolation or {}
     found: dict[str, Registered] = {}
     names: set[str] = set()
     owners: dict[str, str] = {}
     errors: list[ProcessorError] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            candidate = register(_load(entry), _source(entry), options.get(entry.name))
+            candidate = register(
+                _load(entry),
+                _source(entry),
+                options.get(entry.name),
+                isolation=isolation.get(entry.name),
+                place=entry.value,
+            )
             _check_unique(candidate, found, owners)
         except ProcessorError as error:
             if not only or entry.name in only:
@@ -169,8 +217,9 @@ def load(
         if name not in names
     )
     errors.extend(
-        ProcessorError(f"options are given for {name!r}, and no processor is called so")
-        for name in options.keys() - names
+        ProcessorError(f"{what} given for {name!r}, and no processor is called so")
+        for what, given in (("options are", options), ("isolation is", isolation))
+        for name in given.keys() - names
         if not only or name in only
     )
     return list(found.values()), errors

@@ -24,7 +24,7 @@ def fold(
 
     Between two runs the carry takes the way through its encoded form that a restart would give it.
     """
-    spec = register(processor)
+    spec = register(processor, isolation="thread")
     tables: dict[str, list[dict[str, Any]]] = {table.name: [] for table in spec.tables}
     carry: Any = None
     first = True

@@ -101,6 +101,11 @@ def test_the_settings_are_taken():
     assert ([spec.name for spec in found], errors) == (["usage"], [])
 
 
+def test_the_isolation_is_taken():
+    settings = Settings(**tomllib.loads(block_after("an isolation that a test loads")))
+    assert settings.isolation == {"models": "process"}
+
+
 def test_every_report_is_named():
     section = README.split("## Reports")[1].split("\n## ")[0]
     assert all(f"`{name}`" in section for name in REPORTS)

@@ -97,7 +97,7 @@ class Api:
         return JSONResponse(self._health.status())
 
     async def _quarantine(self, _request: Request) -> Response:
-        return JSONResponse({"quarantine": self._health.quarantine()})
+        return JSONResponse(self._health.failures())
 
     async def _show_metrics(self, _request: Request) -> Response:
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})

@@ -111,6 +111,11 @@ class Metrics(Collector):
             "1 if the processor is not run, because too many of its runs hang.",
             labels=["processor"],
         )
+        abandoned = GaugeMetricFamily(
+            "sessiond_lane_abandoned",
+            "Threads that hang in a run that was abandoned.",
+            labels=["processor"],
+        )
         sums = [
             (CounterMetricFamily(f"sessiond_{name}", text, labels=["processor"]), field)
             for name, text, field in _BY_PROCESSOR
@@ -121,6 +126,7 @@ class Metrics(Collector):
                 waiting.add_metric([processor, state], _number(lane[state]))
             lag.add_metric([processor], _number(lane["lag_seconds"]))
             paused.add_metric([processor], _number(lane["paused"]))
+            abandoned.add_metric([processor], _number(lane["abandoned"]))
             for family, field in sums:
                 family.add_metric([processor], _number(lane[field]))
         parts, wholes = (
@@ -142,7 +148,7 @@ class Metrics(Collector):
         for each in self._engine.lanes:
             for share, count in each.shares().items():
                 files.add_metric([each.spec.name, share], count)
-        yield from (waiting, lag, paused, files, *(family for family, _ in sums))
+        yield from (waiting, lag, paused, abandoned, files, *(family for family, _ in sums))
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -97,11 +97,23 @@ def query(
         show_table(table, wanted)
 
 
-def quarantine(db: Db = None, config: Config = None, socket: Socket = None, json_output: Json = False) -> None:
-    """List what failed too often and is left alone, with the error of the last attempt."""
-    told = client_of(None, db, config, socket).quarantine()
-    names = ["processor", "session_file", "attempts", "failed_at", "error"]
-    show(told, json_output, names, [[failure[name] for name in names] for failure in told])
+def quarantine(
+    retrying: Annotated[
+        bool, typer.Option("--retrying", help="List what failed and is tried again, and when, instead.")
+    ] = False,
+    db: Db = None,
+    config: Config = None,
+    socket: Socket = None,
+    json_output: Json = False,
+) -> None:
+    """List what failed too often and is left alone, with the error of the last attempt.
+
+    sessiond requeue gives it a new chance; sessiond run-processor makes the next try of what is retrying now.
+    """
+    client = client_of(None, db, config, socket)
+    told = client.retrying() if retrying else client.quarantine()
+    names = ["processor", "session_file", "attempts", "failed_at", *(["retry_at"] if retrying else []), "error"]
+    show(told, json_output, names, [[failure[name] or "" for name in names] for failure in told])
 
 
 def export(

@@ -67,7 +67,7 @@ def usable(settings: Settings) -> tuple[list[Registered], list[str]]:
         ConfigError: there is none to run.
 
     """
-    processors, errors = load_processors(settings.processors, settings.options)
+    processors, errors = load_processors(settings.processors, settings.options, settings.isolation)
     told = [printable(error) for error in errors]
     if not processors:
         raise ConfigError("there is no processor to run", "; ".join(told))

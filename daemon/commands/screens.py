@@ -44,6 +44,8 @@ def lanes(told: Sequence[Mapping[str, Any]]) -> Table:
     for lane in told:
         last = f"{lane['lag_seconds']:.1f} s" if "lag_seconds" in lane else printable(lane.get("last_run") or "")
         name = printable(lane["processor"]) + (" (paused)" if lane.get("paused") else "")
+        if lane.get("abandoned"):
+            name += f" ({lane['abandoned']} of {lane['most_abandoned']} hang)"
         grid.add_row(name, *(f"{lane.get(column) or 0:,}" for column in names), last)
     return grid
 

@@ -73,7 +73,9 @@ class Patient:
     def processors(self) -> tuple[list[Registered], list[ProcessorError]]:
         """Those that are wanted, and what is wrong with those that cannot be used."""
         settings = self.settings
-        return load_processors() if settings is None else load_processors(settings.processors, settings.options)
+        if settings is None:
+            return load_processors()
+        return load_processors(settings.processors, settings.options, settings.isolation)
 
     @cached_property
     def walk(self) -> Walk:

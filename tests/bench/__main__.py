@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import asked, cold, growth, live, reports, results, state, walk
+from tests.bench import asked, cold, growth, isolation, live, reports, results, state, walk
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -20,6 +20,7 @@ from tests.bench.report import Row, machine, show
 ROWS = {
     "ceiling": cold.against_ceiling,
     "plain": cold.against_plain,
+    "isolation": isolation.isolated,
     "live": live.live,
     "million": live.live_with_a_million,
     "growth": growth.growth,

@@ -111,6 +111,7 @@ def test_paths_are_absolute_and_may_begin_with_a_tilde(tmp_path, monkeypatch):
         ("workers", "65", "less than or equal to 64"),
         ("chunk_bytes", "5", "greater than or equal to 1024"),
         ("memory_limit", "lots", "[MGT]"),
+        ("isolation_memory", "much", "[MGT]"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("scan_seconds", "nan", ""),
     ],
@@ -126,6 +127,12 @@ def test_a_wrong_value_gets_one_line_that_names_setting_value_source_and_what_is
     assert text.startswith(f"environment SESSIOND_{name.upper()}: {name} is ")
     assert value in text
     assert allowed in text
+
+
+def test_a_wrong_value_of_one_processor_names_the_processor(file):
+    file.write_text('[isolation]\nusage = "process"\nother = "box"\n')
+    with pytest.raises(ConfigError, match=rf"file {file}: isolation\.other is 'box': .*'thread' or 'process'"):
+        load({}, file)
 
 
 def test_a_wrong_value_in_the_file_names_the_file(file):
@@ -195,9 +202,9 @@ def test_the_settings_that_are_shipped_name_each_one_with_its_default(tmp_path):
     assert {name for name, source in sources.items() if source == f"file {file}"} == set(Settings.model_fields)
     of_a_service = {"db": Path("/var/lib/sessiond/sessiond.duckdb"), "socket": SYSTEM_SOCKET}
     for name, field in Settings.model_fields.items():
-        if name != "options":
+        if name not in {"options", "isolation"}:
             assert getattr(settings, name) == of_a_service.get(name, field.default), name
-    processors, errors = load_processors(["usage"], settings.options)
+    processors, errors = load_processors(["usage"], settings.options, settings.isolation)
     assert (len(processors), errors) == (1, [])
 
 

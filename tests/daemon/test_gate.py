@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from daemon.gate import Gate
+from daemon.inflight import Notes
 
 
 def in_thread(work):
@@ -67,3 +68,24 @@ def test_one_that_hangs_does_not_hold_up_the_others_for_ever():
     gate.leave(gate.enter(alone=True))
     gate.leave(hanging)
     gate.leave(gate.enter())
+
+
+def test_one_that_was_given_up_is_not_waited_for(tmp_path):
+    notes, begun, go = Notes(tmp_path / "notes"), threading.Event(), threading.Event()
+    hanging, next_one = notes.slot("p", 1), notes.slot("p", 2)
+
+    def hang():
+        with hanging.run(notes.of("p", "a/a.jsonl", "", ""), alone=False):
+            begun.set()
+            go.wait(60)
+
+    thread = in_thread(hang)
+    assert begun.wait(30)
+    hanging.give_up()
+    assert not notes._gate._inside
+    with next_one.run(notes.of("p", "a/b.jsonl", "", ""), alone=True):
+        assert len(notes._gate._inside) == 1
+    go.set()
+    thread.join(30)
+    hanging.close()
+    next_one.close()

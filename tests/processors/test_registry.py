@@ -148,3 +148,36 @@ def test_a_whole_session_processor_may_have_a_helper_called_process():
             return ProcessorResult()
 
     assert not register(Both).incremental
+
+
+def test_isolation_is_the_processor_s_word_unless_the_operator_has_another():
+    apart = type("Apart", (Fold,), {"isolation": "process"})
+    apart.__qualname__ = "Apart"
+    assert register(Fold).isolation == "thread"
+    assert register(apart).isolation == "process"
+    assert register(apart, isolation="thread").isolation == "thread"
+    spec = register(Fold, isolation="process", options={})
+    assert (spec.isolation, spec.place) == ("process", f"{__name__}:Fold")
+
+
+@pytest.mark.parametrize(
+    ("processor", "given", "named"),
+    [
+        (Whole, "process", r"here: process_session\(\) writes through the daemon's connection.*'thread'"),
+        (Fold(), "process", r"here: .*another process cannot find it: register it as an entry point"),
+        (type("<locals>.Hidden", (Fold,), {}), "process", "another process cannot find it"),
+        (type("Odd", (Fold,), {"isolation": "box"}), None, "isolation is 'box'; it has to be 'thread' or 'process'"),
+        (type("Odd", (Fold,), {"isolation": 1}), None, "isolation is 1"),
+    ],
+)
+def test_an_isolation_that_cannot_be_is_refused_with_its_reason(processor, given, named):
+    with pytest.raises(ProcessorError, match=named):
+        register(processor, "here", isolation=given)
+
+
+def test_the_operator_s_isolation_is_by_name_and_a_name_that_nobody_has_is_told(plugin):
+    found, errors = load(["one"], isolation={"one": "process", "other": "process"})
+    assert [(spec.isolation, spec.place) for spec in found] == [("process", "made_up_plugin:One")]
+    assert errors == []
+    _, errors = load(isolation={"two": "process"})
+    assert "isolation is given for 'two', and no processor is called so" in map(str, errors)

@@ -410,7 +410,7 @@ def test_what_is_in_quarantine_is_listed_and_gets_a_new_chance(box, line, counte
         {"processor": "counted", "session_file": "ada/a.jsonl"}
     ]
     live.wait_lines("ada/a.jsonl", 1, "counted")
-    assert get(box, "/quarantine") == {"quarantine": []}
+    assert get(box, "/quarantine") == {"quarantine": [], "retrying": []}
     assert live.query("SELECT count(*) FROM session_failures") == [(0,)]
     assert post(box, "/quarantine/requeue", {"processor": "nosuch"}, status=404)
     assert post(box, "/quarantine/requeue")["sessions"] == []
@@ -456,7 +456,7 @@ def test_a_run_that_fails_during_a_requeue_leaves_nothing_behind(box, line, coun
     live.wait_lines("ada/a.jsonl", 3, "counted")
     live.wait_idle()
     assert live.query("SELECT count(*) FROM session_failures") == [(0,)]
-    assert get(box, "/quarantine") == {"quarantine": []}
+    assert get(box, "/quarantine") == {"quarantine": [], "retrying": []}
 
 
 def test_what_failed_is_not_shown_as_ingested(box, line, counted):

@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--seed", type=int, help="of the first script; the next ones count up from it")
     parser.add_argument("--script", type=Path, action="append", default=[], help="run this one instead")
     parser.add_argument("--light", action="store_true", help="leave out what takes long")
+    parser.add_argument("--isolated", action="store_true", help="incremental processors in processes of their own")
     parser.add_argument("--no-shrink", action="store_true", help="keep what fails as it is")
     parser.add_argument("--keep", type=Path, default=KEPT, help="where to put what fails")
     asked = parser.parse_args()
@@ -89,7 +90,7 @@ class Session:
 
     def _new_runner(self):
         self._runners += 1
-        return Runner(self._folder / str(self._runners))
+        return Runner(self._folder / str(self._runners), isolated=self._asked.isolated)
 
     def _finish(self):
         try:

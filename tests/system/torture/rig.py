@@ -18,6 +18,7 @@ from tests.system.torture.reference import LONGEST, USAGE_TABLES, usage_sums
 
 PLUGINS = Path(__file__).parent / "plugins"
 PROCESSORS = '["usage", "recorder", "whole"]'
+ISOLATED = '{"usage": "process", "recorder": "process"}'
 SETTINGS = QUICK | {
     "processors": PROCESSORS,
     "max_attempts": 8,
@@ -41,8 +42,9 @@ class DiedError(AssertionError):
 class Rig:
     """One root and database. The daemon runs from :meth:`start` on, whatever ends it, until :meth:`close`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, isolated=False):
         self.box = Box(folder)
+        self._isolation = {"isolation": ISOLATED} if isolated else {}
         self.counts = Counter()
         self.peak = 0
         self.version = 1
@@ -65,7 +67,7 @@ class Rig:
         if self.few_watches:
             limit = "/proc/sys/user/max_inotify_watches"
             before += ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo 4 > {limit} && exec "$@"', "sh"]
-        self.daemon = self.box.child(before=before, **SETTINGS | settings)
+        self.daemon = self.box.child(before=before, **SETTINGS | self._isolation | settings)
         self.counts["starts"] += 1
 
     def ready(self):

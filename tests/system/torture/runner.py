@@ -36,10 +36,10 @@ class WrongRowsError(AssertionError):
 class Runner:
     """Runs one script after the other on one root and one database."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, isolated=False):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.rig = Rig(folder / "box")
+        self.rig = Rig(folder / "box", isolated=isolated)
         self.usage = UsageReference()
         self.actions = Counter()
         self.scripts = 0
