@@ -52,6 +52,29 @@ def _below(root: str, start: str) -> Iterator[tuple[str, bool]]:
 class _Group(InotifyWatchGroup):
     """The watches of the root and of what is below it."""
 
+    def on_event(self, event: InotifyEvent) -> None:
+        if not (self.is_recursive and event.is_create and event.is_directory and self._is_watched_below(event)):
+            super().on_event(event)
+
+    def _is_watched_below(self, event: InotifyEvent) -> bool:
+        """Pass the event on and walk no folder, if the new one is watched: then so is what is in it.
+
+        Who makes folders in one another is soon ahead of the watches, and for each of them a walk would go all the
+        way down: the square of their number, while the changes of others wait.
+        """
+        with self._lock:
+            path = self._build_event_source_path(event) if self.is_active else None
+            if path is None or path not in self._active_callbacks_by_path:
+                return False
+            known = self._active_callbacks_by_path[path]
+            with _walk(root := os.fsdecode(self.path), os.fsdecode(path)) as walk:
+                for inner, descriptor in walk:
+                    self._watch(_path(root, inner), descriptor)
+            if self._active_callbacks_by_path[path] != known:
+                return False  # another folder had that name before
+            self._move_event_grouper.put_event(PathedInotifyEvent(event, path))
+            return True
+
     def _add_all_callbacks(self, path: bytes) -> None:
         if not self.is_recursive:
             super()._add_all_callbacks(path)

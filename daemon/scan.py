@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemon.cursor import LATEST_NS, Signature
 from daemon.opening import SUFFIX, is_name
-from daemon.tree import LONGEST, Walk
+from daemon.tree import LONGEST, Walk, above
 
 BATCH = 1000
 
@@ -45,7 +45,7 @@ def scan(
         stop: asked now and then whether to give up.
 
     """
-    seen = _Seen(len(os.fsencode(root)) + 1, needs, found, refused)
+    seen = _Seen(above(root), needs, found, refused)
     with Walk(root, seen.failed, start=start[len(root) + 1 :]) as walk:
         for path, descriptor in walk:
             if stop():
@@ -100,7 +100,7 @@ class _Seen:
             self._refused(key, "irregular")
         elif not is_name(key):
             self._refused(key, "name")
-        elif self._skip + len(key.encode()) > LONGEST:
+        elif self._skip + 4 * len(key) > LONGEST and self._skip + len(key.encode()) > LONGEST:
             self._refused(key, "too_long")
         else:
             try:

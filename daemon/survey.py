@@ -17,6 +17,7 @@ from daemon.errors import describe, printable
 from daemon.events import Events
 from daemon.mounts import is_remote, kind_of
 from daemon.scan import Totals, scan
+from daemon.tree import topmost
 from daemon.watch import Watch
 
 ROOT_POLL_SECONDS = 0.5
@@ -187,7 +188,7 @@ class Survey:
         if full:
             self._scan_all()
         else:
-            for folder in folders:
+            for folder in topmost(folders):
                 scan(
                     self._root,
                     self._engine.needs,
@@ -196,6 +197,8 @@ class Survey:
                     start=folder,
                     stop=self._stopped,
                 )
+            if not self._degraded and self._watch.misses(folders):
+                self.request_scan()  # which finds what is in them, and sees what is to be done about the watches
         return True
 
     def _root_is_there(self) -> bool:
@@ -244,7 +247,7 @@ class Survey:
 
         def found(batch: Sequence[tuple[str, Signature]]) -> None:
             if auditing:
-                suspects.extend(key for key, _ in batch)
+                suspects.extend(key for key, seen in batch if self._engine.unnoticed(key, hash(seen)))
             self._engine.behind(batch)
 
         self._watch.begin_audit()

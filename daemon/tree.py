@@ -20,6 +20,11 @@ MOST_OPEN = 64
 """Folders that are kept open for their children's sake; the others are opened again, from the nearest one that is."""
 
 
+def above(root: str) -> int:
+    """Bytes of a path that lead to what is in the root: by its own name or, where that is longer, without links."""
+    return max(len(os.fsencode(root)), len(os.fsencode(os.path.realpath(root)))) + 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Folder:
     """A folder of a tree; ``path`` is below the root, with a slash at its end, and empty for the root itself."""
@@ -48,8 +53,7 @@ class Walk:
     def __init__(self, root: str, failed: Callable[[str, OSError], None], *, start: str = "") -> None:
         self._root = root
         self._failed = failed
-        self._top = Folder(None, "", "", len(os.fsencode(root)) + 1)
-        first = self._top
+        first = Folder(None, "", "", above(root))
         for name in filter(None, start.split("/")):
             first = first.inner(name)
         self._waiting = [first]
@@ -106,3 +110,12 @@ class Walk:
                 os.close(self._open.pop(next(iter(self._open))))
         assert descriptor is not None
         return descriptor
+
+
+def topmost(folders: set[str]) -> list[str]:
+    """Those that lie in none of the others: a scan of a folder is one of all that is below it."""
+    made: list[str] = []
+    for folder in sorted(f"{each}/" for each in folders):
+        if not (made and folder.startswith(made[-1])):
+            made.append(folder)
+    return [folder[:-1] for folder in made]

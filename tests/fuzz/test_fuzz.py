@@ -47,19 +47,19 @@ def test_an_input_that_was_found_once(path):
 
 
 @given(LINES)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_every_decoder_says_of_a_line_what_the_standard_library_does(data):
     TARGETS["lines"](data)
 
 
 @given(MOVES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_any_pieces_read_in_any_chunks_give_the_lines_of_the_whole(data):
     TARGETS["chunks"](data)
 
 
 @given(MOVES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_whatever_is_done_to_a_file_ends_as_the_plain_reading_of_it(data):
     TARGETS["appends"](data)
 

@@ -4,17 +4,21 @@
 
 import os
 import unicodedata
+from contextlib import contextmanager
 
 import pytest
 
+from daemon import inotify, transcript
 from daemon.client import Remote
 from daemon.errors import SessiondError, SessionError
-from daemon.opening import is_name
+from daemon.opening import is_name, open_session
 from daemon.store import open_database
 from daemon.transcript import Transcripts
-from daemon.tree import LONGEST, MOST_OPEN, Walk
+from daemon.tree import LONGEST, MOST_OPEN, Walk, topmost
 
 DEEP = 4_000
+DEEP_ENOUGH = 2_100
+"""For a path that no system call takes."""
 
 
 def make_deep(folder, depth, *, name="d", beside=(), data=b""):
@@ -91,7 +95,7 @@ def test_a_tree_that_is_too_deep_is_refused_by_name_and_delays_nobody(box, line,
 
 def test_a_tree_that_becomes_too_deep_under_way_is_refused_by_name_and_delays_nobody(box, line, deep):
     daemon = box.daemon()
-    deep("mallory", DEEP, beside=("x",), data=line(666))
+    deep("mallory", DEEP_ENOUGH, beside=("x",), data=line(666))
     daemon.wait("refused", reason="too_long")
     for number in range(5):
         box.append("alice/a.jsonl", line(number))
@@ -105,8 +109,8 @@ def test_a_tree_that_is_moved_in_is_found_however_deep_it_is(box, line, deep):
     daemon = box.daemon()
     outside = box.folder / "outside"
     outside.mkdir()
-    make_deep(outside, 1_500, data=line(2))
-    key = "alice/d/" + "d/" * 1_499 + "bottom.jsonl"
+    make_deep(outside, 1_100, data=line(2))
+    key = "alice/d/" + "d/" * 1_099 + "bottom.jsonl"
     (outside / "d").rename(box.root / "alice" / "d")
     daemon.wait_lines(key, 1)
     (box.root / "alice" / "d").rename(box.root / "alice" / "e")
@@ -114,6 +118,16 @@ def test_a_tree_that_is_moved_in_is_found_however_deep_it_is(box, line, deep):
     deep("bob", 1)
     (box.root / "alice" / "e").rename(box.root / "bob" / "d" / "d")  # for the removal
     assert daemon.stop() == 0
+
+
+def test_all_that_is_scanned_is_watched_where_the_root_has_a_longer_name_too(box, deep):
+    real = box.folder / ("r" * 200)
+    box.root.rename(real)
+    box.root.symlink_to(real)
+    deep("mallory", DEEP_ENOUGH)
+    live = box.live()
+    assert live.watch.watches() == live.survey.last_scan.folders > 1_500
+    assert not live.of("watch_degraded")
 
 
 def test_a_session_of_the_longest_path_counts_and_one_byte_more_is_refused_by_name(box, line):
@@ -215,13 +229,21 @@ KEYS = [
 ]
 
 
-def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, until):
+def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, monkeypatch):
     """Nothing is opened, nothing recorded but the order itself, and the daemon goes on."""
     box.append("alice/a.jsonl", line(1))
     live = box.live()
     live.wait_ids("alice/a.jsonl", [1])
     live.wait_idle()
-    opened = live.engine.transcripts.files_opened
+    opened = []
+
+    @contextmanager
+    def opening(root, key):
+        opened.append(key)
+        with open_session(root, key) as found:
+            yield found
+
+    monkeypatch.setattr(transcript, "open_session", opening)
     remote = Remote(box.db.with_name(box.db.name + ".sock"))
     for key in KEYS:
         assert _named(lambda key=key: remote.reprocess("usage", session=key)) in ([], "error"), key
@@ -230,7 +252,7 @@ def test_orders_by_keys_that_are_no_sessions_reach_nothing(box, line, until):
         assert _named(lambda key=key: remote.run_processor(key)) == "error", key
         assert _named(lambda key=key: remote.sessions(user=key)) in ([], "error"), key
     live.wait_idle()
-    assert live.engine.transcripts.files_opened == opened
+    assert set(opened) <= {"alice/a.jsonl"}
     assert live.ids("alice/a.jsonl") == [1]
     assert {key for (key,) in live.query("SELECT session_file FROM session_positions")} == {"alice/a.jsonl"}
     assert not live.of("request_failed")
@@ -247,7 +269,6 @@ def test_sessions_of_such_keys_in_the_database_lead_nowhere(box, line):
     """Other tools write to session_processor_state, too: what they name is not opened either."""
     keys = [key for key in KEYS if is_name(key)]
     box.append("alice/a.jsonl", line(1))
-    assert box.scan().returncode == 0
     with open_database(box.db) as conn:
         insert = (
             "INSERT INTO session_processor_state VALUES ('usage', ?, 'alice', now()::TIMESTAMP, 0, repeat('0', 32))"
@@ -294,3 +315,30 @@ def test_a_walk_keeps_few_folders_open_and_follows_no_link(tmp_path):
     assert "x/" not in seen
     assert most <= MOST_OPEN + 2
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_the_topmost_of_new_folders_are_scanned():
+    folders = {"/r/a", "/r/a/b", "/r/a-b", "/r/a/b/c", "/r/b/c", "/r/b/c/d", "/r/ab"}
+    assert topmost(folders) == ["/r/a-b", "/r/a", "/r/ab", "/r/b/c"]
+    assert topmost(set()) == []
+
+
+def test_who_makes_folders_in_one_another_has_each_of_them_listed_a_few_times(box, line, monkeypatch, until):
+    """Not the square of their number: each is made when the one before it is watched, and not listed yet."""
+    depth, left, listed = 150, ["d"] * 150, []
+    plain = inotify._listed
+
+    def make_one_more(descriptor):
+        listed.append(descriptor)
+        if left:
+            os.mkdir(left.pop(), dir_fd=descriptor)
+        return plain(descriptor)
+
+    box.append("alice/a.jsonl", line(1))
+    live = box.live()
+    monkeypatch.setattr(inotify, "_listed", make_one_more)
+    (box.root / "mallory").mkdir()
+    until(lambda: live.watch.watches() == depth + 3)
+    box.append("alice/a.jsonl", line(2))
+    live.wait_ids("alice/a.jsonl", [1, 2])  # which is reported after all those folders
+    assert len(listed) < 10 * depth

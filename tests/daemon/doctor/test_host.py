@@ -219,9 +219,10 @@ def test_few_inodes_are_a_warning(ask, monkeypatch, tmp_path):
     assert ask("disk")[0][0] == "warning"
 
 
-def test_a_mount_of_any_name_is_found(mounts, tmp_path):
+def test_a_mount_of_any_name_is_found(monkeypatch, tmp_path):
     folder = tmp_path / "a #\\b\tc\nd\\040"
     escaped = "".join(f"\\{ord(char):03o}" if char in " #\\\t\n" else char for char in str(folder))
-    mounts(f"x {escaped} fuse.x rw 0 0\n")
+    (tmp_path / "mounts").write_text(f"x / ext4 rw 0 0\nx {escaped} fuse.x rw 0 0\n")
+    monkeypatch.setattr(daemon.mounts, "MOUNTS", tmp_path / "mounts")
     assert daemon.mounts.kind_of(folder / "file") == "fuse.x"
     assert daemon.mounts.kind_of(tmp_path) == "ext4"
