@@ -156,7 +156,10 @@ def cursor_after(
 
 
 def look_whole(transcripts: Transcripts, spec: Registered, key: str, before: Cursor | None) -> tuple[Look, Cursor]:
-    """Look at a session until its end, for a processor that reads it itself."""
+    """Look at a session until where it ends now, for a processor that reads it itself.
+
+    What is appended meanwhile is for the next run: a file may grow more quickly than it is read.
+    """
     first: Look | None = None
     cursor = before
     while True:
@@ -165,8 +168,10 @@ def look_whole(transcripts: Transcripts, spec: Registered, key: str, before: Cur
         lines = look.data.count(b"\n")
         cursor = cursor_after(spec, look, goes_on, carry=None, lines=lines, malformed=look.skipped)
         first = first or look
-        if not look.more:
-            return replace(look, rewrite=first.rewrite, changed=first.changed or look.changed), cursor
+        if not look.more or look.offset >= first.signature.size:
+            recheck = look.recheck or look.more
+            changed = first.changed or look.changed
+            return replace(look, more=False, recheck=recheck, rewrite=first.rewrite, changed=changed), cursor
 
 
 def run_whole(
