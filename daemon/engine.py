@@ -14,13 +14,14 @@ import duckdb
 
 from daemon import corrections
 from daemon.commit import fold_all
-from daemon.config import Settings
+from daemon.config import Settings, bytes_of
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
+from daemon.memory import give_back
 from daemon.outcome import Outcomes
 from daemon.refusals import Refusals
 from daemon.store import open_database, sibling, store_errors, transaction
@@ -68,6 +69,7 @@ class Engine:
             line_limit=settings.line_limit_bytes,
             lanes=len(processors),
         )
+        self._memory_limit = bytes_of(settings.memory_limit)
         self._conn = open_database(settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads)
         self.lanes: list[Lane] = []
         self._workers: list[Workers] = []
@@ -88,10 +90,11 @@ class Engine:
         fold_all(self._conn, tables, views=False)
         corrections.reconcile(self._conn)
         self.writer = Writer(sibling(self._conn), tables, self.events)
+        names: dict[str, str] | None = {} if len(tables) > 1 else None
         for spec in processors:
             if spec.name in tables:
                 lane = Lane(spec, self.transcripts, settings, clock)
-                lane.load(self._conn, self._failures(spec, settings.max_attempts))
+                lane.load(self._conn, self._failures(spec, settings.max_attempts), names)
                 self.lanes.append(lane)
                 outcomes = Outcomes(lane, self.writer, self.events, self.refusals, settings)
                 self._workers.append(
@@ -106,6 +109,16 @@ class Engine:
                     )
                 )
         self._notes.clear()
+        del names
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give memory back that nobody uses now; for the main thread, as ``_conn`` is its own."""
+        give_back(self._conn, self._memory_limit)
+
+    def has_backlog(self) -> bool:
+        """Whether some processor has sessions to look at that nobody waits for."""
+        return any(lane.counts()["backlog"] for lane in self.lanes)
 
     def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
         tables: dict[str, dict[str, ResultTable]] = {}

@@ -91,7 +91,7 @@ class LaneState:
                 key: self._share(key, failure) for key, failure in self._failures.known.items()
             }
             nearly = sum(1 for share in behind.values() if share >= NEARLY)
-            waiting = [key for key, doing in self._pending.states().items() if doing == "backlog"]
+            waiting = self._pending.backlog()
             new = sum(not self._sessions.was_run(key) and key not in behind for key in waiting)
             every = len(self._sessions) + sum(not self._sessions.was_run(key) for key in behind)
             return {"100": every - len(behind), "95-99": nearly, "less": len(behind) - nearly + new}

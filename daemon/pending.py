@@ -230,6 +230,10 @@ class Pending:
         states |= {key: "changed" for key, entry in self._waiting.items() if entry.first_change is not None}
         return states | dict.fromkeys(self._backlog, "backlog") | dict.fromkeys(self._running, "running")
 
+    def backlog(self) -> Iterable[str]:
+        """The sessions that wait and that nobody waits for, in no order."""
+        return self._backlog
+
     def is_running(self, key: str) -> bool:
         """Whether a run of this session is under way."""
         return key in self._running

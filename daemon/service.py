@@ -24,6 +24,7 @@ from daemon.engine import Engine
 from daemon.errors import describe, printable
 from daemon.events import Events
 from daemon.health import Health
+from daemon.memory import Leisure
 from daemon.meter import Meter
 from daemon.notify import Patience, notify, reloading
 from daemon.progress import STOPPED, Progress, scanner_part, watcher_part, working_parts
@@ -119,6 +120,11 @@ class Service:
         self._queries = Queries(self.engine.connect, settings)
         self._health.stuck_queries = self._queries.watch.stuck
         self.engine.writer.persistence.relieve = self._queries.relieve
+        self._leisure = Leisure(
+            self.engine.give_back,
+            lambda: (self.engine.writer.groups, self._queries.asked),
+            lambda: bool(self._queries.watch.running()) or self.engine.has_backlog(),
+        )
         try:
             self._server = self._api(settings)
         except BaseException:
@@ -214,6 +220,7 @@ class Service:
         self.engine.tick()
         self._server.tick()
         self._queries.tick()
+        self._leisure.tick()
         self._watch.probe()
         self._progress.tick()
         doubt = self._watch.doubt() or (

@@ -72,6 +72,8 @@ class Writer:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
         self.failure: BaseException | None = None
+        self.groups = 0
+        """How many have been written; may be read by any thread."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -164,6 +166,7 @@ class Writer:
                 self.persistence.busy_since = time.monotonic()
                 self._room.look()
                 self._write(queued)
+                self.groups += bool(queued)
                 self._folding.step(idle=not queued)
                 self.persistence.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
