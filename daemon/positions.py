@@ -199,9 +199,7 @@ class Known:
     partial: dict[str, float]
 
 
-def load(
-    conn: duckdb.DuckDBPyConnection, processor: str, version: int, names: dict[str, str] | None = None
-) -> Known:
+def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int, names: dict[str, str] | None = None) -> Known:
     """The state of one processor's sessions, after :func:`reconcile`.
 
     ``names``: session keys that are in memory already, by themselves; those that are not are added. So several
