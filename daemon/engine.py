@@ -170,10 +170,13 @@ class Engine:
             workers.start()
         self.writer.start()
 
-    def changed(self, keys: Collection[str]) -> None:
-        """These sessions changed just now."""
-        for lane in self.lanes:
-            lane.changed(keys)
+    def changed(self, keys: Collection[str]) -> bool:
+        """These sessions changed just now; returns whether that is noted: if not, it is for a scan to find."""
+        return all([lane.changed(keys) for lane in self.lanes])
+
+    def has_room(self) -> bool:
+        """Whether what changes is noted."""
+        return all(lane.has_room() for lane in self.lanes)
 
     def behind(self, found: Sequence[tuple[str, Signature]]) -> None:
         """A scan found these sessions otherwise than they were processed."""

@@ -54,13 +54,16 @@ class Lane(LaneState):
         """Whether a file that looks so is not known to be processed, or refused."""
         return self._sessions.needs(key, hash(seen))
 
-    def changed(self, keys: Iterable[str]) -> None:
-        """These sessions changed just now."""
+    def changed(self, keys: Iterable[str]) -> bool:
+        """These sessions changed just now; returns whether that is noted, for which there has to be room."""
         with self.wake:
+            if not self.has_room():
+                return False
             now = self.clock()
             for key in keys:
                 self._pending.changed(key, now)
             self.wake.notify()
+            return True
 
     def behind(self, keys: Iterable[str]) -> None:
         """These sessions have not been processed as they are: backlog, whose cadence may have to end first."""

@@ -19,6 +19,10 @@ from processors.registry import Registered
 MOST_RUNNING = 160
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
+MOST_WAITING = 100_000
+"""What changes while so many wait is not noted: names can be made more quickly than looked at. Once there is room, a
+scan finds what is there of them."""
+
 NEARLY = 0.95
 
 
@@ -78,6 +82,11 @@ class LaneState:
     def sessions(self) -> int:
         """How many sessions this processor has seen."""
         return len(self._sessions)
+
+    def has_room(self) -> bool:
+        """Whether what changes is noted."""
+        with self.wake:
+            return self._pending.waiting() < MOST_WAITING
 
     def states(self) -> dict[str, str]:
         """What each session does that is not at rest, see :meth:`Pending.states`."""

@@ -230,6 +230,10 @@ class Pending:
         states |= {key: "changed" for key, entry in self._waiting.items() if entry.first_change is not None}
         return states | dict.fromkeys(self._backlog, "backlog") | dict.fromkeys(self._running, "running")
 
+    def waiting(self) -> int:
+        """How many sessions wait that are not backlog; each takes some hundred bytes."""
+        return len(self._waiting)
+
     def backlog(self) -> Iterable[str]:
         """The sessions that wait and that nobody waits for, in no order."""
         return self._backlog

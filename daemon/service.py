@@ -138,6 +138,7 @@ class Service:
         self._is_ready = False
         self._ticked = 0.0
         self._doubted = False  # by the tick before this one
+        self._swamped = False  # changes were not noted, and no scan was asked for since
         self.clean = True
         """After :meth:`run`: whether all threads have ended."""
 
@@ -205,8 +206,8 @@ class Service:
 
     def _pass_on(self) -> None:
         heard = self._watch.take()
-        if heard.keys:
-            self.engine.changed(heard.keys)
+        if heard.keys and not self.engine.changed(heard.keys):
+            self._swamped = True
         if heard.folders:
             self.survey.request_folders(heard.folders)
         if heard.modes:
@@ -221,6 +222,9 @@ class Service:
         self._server.tick()
         self._queries.tick()
         self._leisure.tick()
+        if self._swamped and self.engine.has_room():
+            self._swamped = False
+            self.survey.request_scan()
         self._watch.probe()
         self._progress.tick()
         doubt = self._watch.doubt() or (

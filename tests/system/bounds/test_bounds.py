@@ -1,0 +1,76 @@
+"""Memory, reads, descriptors, queues and the log are bounded: small versions of what ``python -m tests.system.bounds``
+measures. Nothing is compared with a time, and with an absolute size only where that is the bound itself.
+"""
+
+import os
+import threading
+import time
+
+import pytest
+
+from daemon.pending import Pending
+from daemon.queued import Queued
+from daemon.shapes import Part
+from processors import ProcessorResult
+
+
+def seconds_to_drain(count):
+    """CPU time for a backlog of so many sessions; the least of a few times."""
+    times = []
+    for _ in range(3):
+        pending = Pending(0, 0)
+        for number in range(count):
+            pending.behind(f"alice/{number}.jsonl", 0.0)
+        began = time.process_time()
+        while (taken := pending.take(0.0)) is not None:
+            pending.done(taken.key, 0.0)
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def test_to_drain_a_backlog_takes_time_in_proportion_to_its_length():
+    # If it took the square, it would be 64 times as long.
+    assert seconds_to_drain(80_000) < 24 * seconds_to_drain(10_000)
+
+
+def test_what_changes_while_too_many_wait_is_found_by_a_scan(box, line, until, monkeypatch):
+    monkeypatch.setattr("daemon.lane_state.MOST_WAITING", 10)
+    live = box.live(scan_seconds=3600)
+    (lane,) = live.engine.lanes
+    with lane.held(None, "none", 1.0):
+        for number in range(200):
+            box.append(f"alice/{number}.jsonl", line(number))
+            if number % 10 == 9:  # heard in several rounds
+                until(lambda: not live.watch._heard.keys)
+        assert lane.counts()["live"] < 100
+    until(lambda: live.query("SELECT count(DISTINCT event_uuid), count(*) FROM usage_events"), [(200, 200)])
+
+
+class Hangs:
+    """A processor that hangs until it may go on."""
+
+    name = "hangs"
+    version = 1
+    budget_seconds = 0.2
+
+    def __init__(self):
+        self.go = threading.Event()
+
+    def process(self, batch):
+        self.go.wait(60)
+        return ProcessorResult(1)
+
+
+def test_as_many_workers_as_before_come_back_when_all_of_them_have_hung(box, line, until):
+    processor = Hangs()
+    live = box.live(processor, workers=3)
+    (workers,) = live.engine._workers
+    try:
+        for number in range(12):
+            box.append(f"alice/{number}.jsonl", line(number))
+        live.wait("lane_paused")
+        until(lambda: not workers._workers)  # those that were left hang, too
+    finally:
+        processor.go.set()
+    until(lambda: len(workers._workers), 3)
+    live.wait_idle()
