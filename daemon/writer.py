@@ -30,8 +30,8 @@ from daemon.store import transaction
 from daemon.tables import ResultTable
 
 MOST_BYTES = 128 << 20
-"""Of sessions, read by the runs that wait to be written; whoever hands over more waits too, so that memory does not
-fill up instead. Backlog's share is bounded by number already (see daemon.lane)."""
+"""Of sessions read by the runs that wait to be written, or of rows made of them; whoever hands over more waits too, so
+that memory does not fill up instead. Backlog's share is bounded by number already (see daemon.lane)."""
 
 GROUP_RUNS, GROUP_ROWS = 64, 4_000
 """A group of backlog is closed at so many: a commit costs much and a row little. Lanes have more runs than that under
@@ -64,10 +64,11 @@ class Writer:
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
         self.persistence = Persistence(events, self._closing)
         self._fold_until = 0.0  # set before it
-        self._wake = threading.Condition()  # guards the next three
+        self._wake = threading.Condition()  # guards the next four
         self._urgent: deque[Queued] = deque()
         self._backlog: deque[Queued] = deque()
         self._queued_bytes = 0
+        self.waiting = 0  # threads that wait for room
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
@@ -92,7 +93,9 @@ class Writer:
         with self._wake:
             mine = threading.current_thread() is self._thread  # which cannot wait for itself
             while 0 < self._queued_bytes > MOST_BYTES - queued.bytes and not (mine or self.failure):
+                self.waiting += 1
                 self._wake.wait()
+                self.waiting -= 1
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
             (self._urgent if urgent else self._backlog).append(queued)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench.place import Place
 from tests.bench.report import Row, machine, show
-from tests.system.bounds import descriptors, endless, large, many, slow
+from tests.system.bounds import descriptors, endless, large, log, many, slow
 from tests.system.bounds.rig import say
 
 ROWS = {
@@ -23,6 +23,7 @@ ROWS = {
     "endless": endless.endless,
     "slow": slow.slow,
     "descriptors": descriptors.descriptors,
+    "log": log.log,
 }
 
 

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
+from daemon import writer
 from daemon.pending import Pending
 from daemon.queued import Queued
 from daemon.shapes import Part
-from processors import ProcessorResult
+from processors import ProcessorResult, Table
 
 
 def seconds_to_drain(count):
@@ -74,3 +75,37 @@ def test_as_many_workers_as_before_come_back_when_all_of_them_have_hung(box, lin
         processor.go.set()
     until(lambda: len(workers._workers), 3)
     live.wait_idle()
+
+
+class ManyRows:
+    """Makes much of little: a row of many columns for each line."""
+
+    name = "many_rows"
+    version = 1
+    tables = (Table("many_rows", {f"c{number}": "VARCHAR" for number in range(20)}),)
+
+    def process(self, batch):
+        rows = [tuple(f"{number}-{column}" for column in range(20)) for number, _ in enumerate(batch.lines)]
+        return ProcessorResult(len(rows), {"many_rows": rows})
+
+
+def test_rows_wait_for_the_writer_within_a_bound_and_those_who_made_them_wait_too(box, until, monkeypatch):
+    monkeypatch.setattr("daemon.writer.MOST_BYTES", 1 << 20)
+    go, apply = threading.Event(), writer.apply
+
+    def held_up(*args):
+        go.wait(60)
+        return apply(*args)
+
+    monkeypatch.setattr("daemon.writer.apply", held_up)
+    live = box.live(ManyRows(), workers=4)
+    queue = live.engine.writer
+    for number in range(32):
+        box.append(f"alice/{number}.jsonl", b"{}\n" * 1000)  # 640,000 bytes of rows, of 3,000 bytes read
+    until(lambda: queue._queued_bytes)
+    until(lambda: queue.waiting == 4)
+    assert len(queue._urgent) + len(queue._backlog) <= 2
+    assert queue._queued_bytes <= 1 << 20
+    go.set()
+    until(lambda: live.query("SELECT count(*) FROM many_rows"), [(32_000,)])
+    assert not queue._queued_bytes
