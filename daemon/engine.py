@@ -8,6 +8,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -16,13 +17,14 @@ from daemon import corrections
 from daemon.commit import fold_all
 from daemon.config import Settings, bytes_of
 from daemon.cursor import Signature, utc_now
-from daemon.errors import ContractError, printable
+from daemon.errors import ContractError, StoreError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.lane import Lane
 from daemon.memory import give_back
 from daemon.outcome import Outcomes
+from daemon.queued import Order
 from daemon.refusals import Refusals
 from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable, make_tables, stored_as
@@ -110,11 +112,12 @@ class Engine:
                 )
         self._notes.clear()
         del names
-        self.give_back()
+        give_back(self._conn, self._memory_limit)
 
     def give_back(self) -> None:
-        """Give memory back that nobody uses now; for the main thread, as ``_conn`` is its own."""
-        give_back(self._conn, self._memory_limit)
+        """Have the writer give memory back that nobody uses now: not while it makes a checkpoint."""
+        with suppress(StoreError):  # it has stopped, and the service knows
+            self.writer.submit(Order(lambda conn: give_back(conn, self._memory_limit)), urgent=True)
 
     def has_backlog(self) -> bool:
         """Whether some processor has sessions to look at that nobody waits for."""
@@ -172,7 +175,8 @@ class Engine:
 
     def changed(self, keys: Collection[str]) -> bool:
         """These sessions changed just now; returns whether that is noted: if not, it is for a scan to find."""
-        return all([lane.changed(keys) for lane in self.lanes])
+        noted = [lane.changed(keys) for lane in self.lanes]  # each is told, whatever the others say
+        return all(noted)
 
     def has_room(self) -> bool:
         """Whether what changes is noted."""

@@ -23,7 +23,7 @@ def give_back(conn: duckdb.DuckDBPyConnection, limit: int) -> None:
     """Have the database and the allocators let go of what nobody uses; takes some 50 ms.
 
     Args:
-        conn: outside a transaction.
+        conn: any.
         limit: what the database may use, in bytes, as it is set.
 
     """

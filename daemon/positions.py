@@ -139,8 +139,9 @@ def fold(conn: duckdb.DuckDBPyConnection, limit: int, upto: int = ALL) -> int:
     seq = scalar(
         conn,
         "SELECT coalesce(max(seq) FILTER (weight <= ?), min(seq)) FROM"
-        " (SELECT seq, sum(1 + coalesce(octet_length(carry), 0) // ?) OVER (ORDER BY seq) AS weight"
-        "  FROM (SELECT seq, carry FROM session_cursor_log WHERE seq <= ? ORDER BY seq LIMIT ?))",
+        " (SELECT seq, sum(1 + coalesce(carried, 0) // ?) OVER (ORDER BY seq) AS weight"
+        "  FROM (SELECT seq, octet_length(carry) AS carried FROM session_cursor_log WHERE seq <= ?"
+        "        ORDER BY seq LIMIT ?))",  # never a carry itself: sorting thousands takes gigabytes
         limit,
         CARRY_BYTES,
         upto,

@@ -42,7 +42,7 @@ class Queued:
 
     @property
     def bytes(self) -> int:
-        """What it counts as in the queue: what was read, or the rows made of it, which may take twenty times as much."""
+        """What it counts as in the queue: what was read, or the rows made of it, which may take much more."""
         if not isinstance(self.item, Commit):
             return LEAST_BYTES
         return max(LEAST_BYTES, self.item.bytes, CELL_BYTES * self.item.cells)

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from daemon import writer
+from daemon import positions, writer
+from daemon.cursor import Cursor, Place, Signature, utc_now
 from daemon.pending import Pending
-from daemon.queued import Queued
-from daemon.shapes import Part
+from daemon.store import open_database, transaction
 from processors import ProcessorResult, Table
 
 
@@ -109,3 +109,36 @@ def test_rows_wait_for_the_writer_within_a_bound_and_those_who_made_them_wait_to
     go.set()
     until(lambda: live.query("SELECT count(*) FROM many_rows"), [(32_000,)])
     assert not queue._queued_bytes
+
+
+class Carries:
+    """Carries as much as it is told in its name."""
+
+    version = 1
+
+    def __init__(self, size):
+        self.name, self.size = "carries", size
+
+    def process(self, batch):
+        number = (batch.carry or b"").count(b"\n") + 1
+        return ProcessorResult(1, carry=b"\n" * number + b"x" * (self.size - number))
+
+
+def test_large_carries_are_folded_within_the_memory_of_the_database(tmp_path):
+    entries, carry = 30, b"x" * 4_000_000
+    with open_database(tmp_path / "db", memory_limit="240MB") as conn:
+        for number in range(entries):
+            seen = Signature(1, 2, 3, 4, number)
+            cursor = Cursor(seen, number, "f", Place.LINE_START, True, 1, carry, 1, 0, 1, "h")
+            with transaction(conn):
+                positions.append(conn, [positions.Entry("p", "alice/a.jsonl", cursor, utc_now())])
+        with transaction(conn):
+            assert positions.fold(conn, positions.FOLD_SLICE) >= 1
+        assert positions.find(conn, "p", "alice/a.jsonl").offset == entries - 1
+
+
+def test_a_carry_that_grows_without_end_fails_its_own_session_by_name(box, line):
+    live = box.live(Carries(5_000_000))
+    box.append("alice/a.jsonl", line(1))
+    failed = live.wait("run_failed", session_file="alice/a.jsonl")
+    assert failed["error"].startswith("the carry of carries takes 5.0 of at most 4.2 MB")
