@@ -92,8 +92,8 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     the call has not come yet. ``responses`` holds, by hashed message id, the counts of each of its requests by hashed
     request id, as they were in the copy with the largest total: a response is several lines and counts once. What
     sidechains say of it stands there as one more request, until there is another. ``former_responses``: how many are
-    not in there any more. ``has_rows``: there are rows with this ``session_id``, so that it stays what it is, known or
-    not.
+    not in there any more. ``has_rows``: there are rows with this ``session_id``, so that it stays what it is, known
+    or not.
     """
 
     lines: int = 0

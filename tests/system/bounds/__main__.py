@@ -1,7 +1,7 @@
 """What the daemon takes when there is too much of something: ``python -m tests.system.bounds`` prints one table.
 
-Each row is measured here and now on a real daemon, from outside. Exit code: 0 whatever the figures are, 1 if one could
-not be measured. All of it takes an hour and a half, 60 GB and three million inodes; ``--scale`` shrinks it for a trial.
+Each row is measured here and now on a real daemon, from outside. Exit code: 0 whatever the figures are, 1 if one
+could not be measured. All of it takes about two hours, 30 GB of disk and a million inodes; ``--scale`` shrinks it.
 """
 
 import argparse

@@ -17,6 +17,7 @@ CLIENTS = 40
 PROCESSORS = ("usage", "hanging")
 SETTINGS = {
     "settle_seconds": 2.1,
+    "max_attempts": 2,
     "debounce_ms": 20,
     "max_delay_ms": 100,
     "backoff_seconds": 0.05,
@@ -42,16 +43,17 @@ def descriptors(place, _options):
     )
 
 
-def measure(folder, rounds, *, users, clients):
-    """Counts after one round, which has made what is made once, and after all."""
+def measure(folder, rounds, *, users, clients, replaced=True):
+    """Counts after one round, which has made what is made once, and after all; ``replaced``: the root is, too."""
     root = folder / "root"
     root.mkdir(parents=True)
-    with Daemon(root, folder / "state", *PROCESSORS, **SETTINGS) as daemon:
-        _round(daemon, 0, users, clients)
+    hang = {} if replaced else {"BOUNDS_HANG": "1.8"}
+    with Daemon(root, folder / "state", *PROCESSORS, env=hang, **SETTINGS) as daemon:
+        _round(daemon, 0, users, clients, replaced)
         before, kinds = _at_rest(daemon)
         memory = daemon.memory()
         for number in range(1, rounds + 1):
-            _round(daemon, number, users, clients)
+            _round(daemon, number, users, clients, replaced)
         after, kinds_after = _at_rest(daemon)
         return {
             "before": before,
@@ -65,7 +67,7 @@ def measure(folder, rounds, *, users, clients):
         }
 
 
-def _round(daemon, number, users, clients):
+def _round(daemon, number, users, clients, replaced):
     root = daemon.root
     with ExitStack() as hanging:
         for client in range(clients):
@@ -90,6 +92,8 @@ def _round(daemon, number, users, clients):
         wanted = number + 1
         daemon.wait(lambda: daemon.events()["abandoned"] >= wanted, "the run that hangs")
         daemon.wait(lambda: daemon.events()["quarantined"] >= wanted, "the run that fails")
+    if not replaced:
+        return
     rebuilds = daemon.status()["watch"]["rebuilds"]
     aside = root.with_name("aside")
     root.rename(aside)
@@ -113,12 +117,12 @@ def _at_rest(daemon):
     daemon.wait_idle("usage")
     daemon.wait(lambda: not daemon.lane("hanging")["running"], "what hangs to come back")
     before, same = None, 0
-    while same < 12:
+    while same < 8:
         kinds = _kinds(daemon)
         counts = (kinds.total(), daemon.threads())
         same = same + 1 if counts == before else 0
         before = counts
-        time.sleep(0.25)
+        time.sleep(0.1)
     return before, kinds
 
 

@@ -1,6 +1,5 @@
 """How much is logged when much goes wrong: each kind of event is told a few times, and counted after that."""
 
-import os
 import time
 
 from tests.bench.report import Row
@@ -34,8 +33,8 @@ def log(place, _options):
     return Row(
         "log",
         f"{place.count(SESSIONS, 100):,} sessions fail at once, {place.count(MALFORMED, 1000):,} malformed lines,"
-        f" {place.count(LINKS, 100):,} symbolic links, a file replaced {place.count(FLAPS, 40)} times, a processor that"
-        " prints: log lines; bytes a minute",
+        f" {place.count(LINKS, 100):,} symbolic links, a file replaced {place.count(FLAPS, 40)} times, a processor"
+        " that prints: log lines; bytes a minute",
         "; ".join(f"{name} {each['lines']:,}, {each['bytes_a_minute']:,}" for name, each in figures.items()),
         f"<= {MOST_A_MINUTE:,} a minute, but for the last",
         most <= MOST_A_MINUTE,
@@ -82,7 +81,7 @@ def _links(place, root, state):
     began = time.monotonic()
     with Daemon(root, state) as daemon:
         for number in range(place.count(LINKS, 100)):
-            os.symlink("/etc/passwd", root / "alice" / f"{number}.jsonl")
+            (root / "alice" / f"{number}.jsonl").symlink_to("/etc/passwd")
         (root / "alice" / "real.jsonl").write_text('{"type":"user"}\n')
         daemon.wait(lambda: daemon.lane()["lines"] == 1, "the real one")
         daemon.wait_idle()
@@ -97,7 +96,7 @@ def _flapping(place, root, state):
     with Daemon(root, state, debounce_ms=0, max_delay_ms=0) as daemon:
         for number in range(flaps):
             new = root / "alice" / "new"
-            new.write_text('{"type":"user","uuid":"%d"}\n' % number)
+            new.write_text(f'{{"type":"user","uuid":"{number}"}}\n')
             new.rename(root / "alice" / "flapping.jsonl")
             new_name = root / "alice" / f"moved-{number % 2}.jsonl"
             (root / "alice" / "flapping.jsonl").rename(new_name)

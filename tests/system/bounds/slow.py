@@ -1,4 +1,4 @@
-"""A processor slower than the writers, for an hour: nothing may grow but what was written, and nobody else may wait."""
+"""A processor slower than the writers, for an hour: nothing may grow but what was written, and nobody else waits."""
 
 import itertools
 import random
@@ -104,8 +104,8 @@ def slow(place, options):
     right = figures["usage_lines"] == writers.lines
     return Row(
         "slow",
-        f"{rate} lines/s to {sessions} sessions for {minutes:g} min, beside a processor that takes {SLEEP_SECONDS} s for"
-        " each run: memory over the last half; most runs of it waiting; p99 of the other one's lag",
+        f"{rate} lines/s to {sessions} sessions for {minutes:g} min, beside a processor that takes {SLEEP_SECONDS} s"
+        " each time: memory over the last half; most of its runs that wait; p99 of the other one's lag",
         f"{figures['slope_mb_per_minute']:+.2f} MB/min, {figures['peak_mb']} MB at most; {figures['most_waiting']};"
         f" {figures['usage_lag_p99']:.2f} s",
         f"<= {MOST_SLOPE} MB/min; <= {sessions}; <= {MOST_LAG} s",

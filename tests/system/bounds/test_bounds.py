@@ -1,18 +1,18 @@
-"""Memory, reads, descriptors, queues and the log are bounded: small versions of what ``python -m tests.system.bounds``
-measures. Nothing is compared with a time, and with an absolute size only where that is the bound itself.
+"""Memory, reads, descriptors, queues are bounded: small versions of what ``python -m tests.system.bounds`` measures.
+
+Nothing is compared with a time, and with an absolute size only where that is the bound itself.
 """
 
-import os
 import threading
 import time
-
-import pytest
 
 from daemon import positions, writer
 from daemon.cursor import Cursor, Place, Signature, utc_now
 from daemon.pending import Pending
 from daemon.store import open_database, transaction
 from processors import ProcessorResult, Table
+from tests.system.bounds import descriptors
+from tests.system.bounds.rig import Daemon
 
 
 def seconds_to_drain(count):
@@ -142,3 +142,42 @@ def test_a_carry_that_grows_without_end_fails_its_own_session_by_name(box, line)
     box.append("alice/a.jsonl", line(1))
     failed = live.wait("run_failed", session_file="alice/a.jsonl")
     assert failed["error"].startswith("the carry of carries takes 5.0 of at most 4.2 MB")
+
+
+def test_a_line_without_end_is_read_about_once_however_many_pieces_it_comes_in(box, line, until):
+    settings = {"line_limit_bytes": 1 << 20, "chunk_bytes": 1 << 16, "settle_seconds": 600, "debounce_ms": 0}
+    key, path, piece, read = "alice/endless.jsonl", box.path("alice/endless.jsonl"), b"x" * (1 << 16), 0
+    seen = "SELECT size FROM session_positions WHERE session_file = ?"
+    for _ in range(2):  # it goes on while the daemon is started anew
+        live = box.live(**settings)
+        for _ in range(32):
+            box.append(key, piece)
+            size = path.stat().st_size
+            until(lambda live=live, size=size: live.query(seen, key) == [(size,)])
+        read += live.engine.transcripts.bytes_read
+        box.append(key, piece)
+        live.stop()
+    live = box.live(**settings)
+    box.append(key, b"\n", *(line(number) for number in range(5)))
+    live.wait_ids(key, range(5))
+    assert live.query("SELECT lines, malformed_lines FROM session_positions WHERE session_file = ?", key) == [(5, 1)]
+    # What was read before the start is hashed once more, and what came up to the limit was searched twice.
+    assert read <= 2.5 * path.stat().st_size
+
+
+def test_a_session_that_is_four_times_as_large_takes_no_more_memory(tmp_path):
+    def peak(lines):
+        root = tmp_path / str(lines) / "root"
+        (root / "alice").mkdir(parents=True)
+        (root / "alice" / "a.jsonl").write_bytes((b'{"type":"user","text":"%s"}\n' % (b"x" * 1000)) * lines)
+        with Daemon(root, tmp_path / str(lines) / "state", "summary", chunk_bytes=1 << 20) as daemon:
+            daemon.wait(lambda: daemon.lane("summary")["lines"] == lines, "all lines")
+            return daemon.memory("VmHWM")
+
+    assert peak(64_000) - peak(16_000) < 12  # MB, of 49 more
+
+
+def test_nothing_is_left_of_clients_that_hang_runs_that_hang_and_files_that_move(tmp_path):
+    figures = descriptors.measure(tmp_path, 1, users=3, clients=9, replaced=False)
+    assert figures["after"] == figures["before"], figures
+    assert figures["abandoned"] >= 2
