@@ -39,6 +39,10 @@ BUSY_SECONDS = 0.2
 REREAD_SECONDS = 10.0
 """Wait after a file could not be read for a reason that may pass."""
 
+CHECKED_PER_SECOND = 100 << 20
+"""Bytes: a session of gigabytes has to be quiet for longer until it is checked as a whole, or one that grows every few
+seconds would be read again and again."""
+
 NO_OUTCOME = (SessionBusyError, SessionError, ProcessorFailedError, duckdb.Error)
 """What ends a run without anything to commit; see :meth:`Outcomes.none`."""
 
@@ -119,7 +123,8 @@ class Outcomes:
 
     def settled(self, taken: Taken, look: Look) -> None:
         """The session is processed as it looks; a file that may change unseen gets one more look later."""
-        recheck = self._lane.clock() + self._settle_seconds if look.recheck else None
+        quiet = max(self._settle_seconds, look.signature.size / CHECKED_PER_SECOND)
+        recheck = self._lane.clock() + quiet if look.recheck else None
         self._lane.done(taken.key, look.signature, recheck=recheck)
 
     def unchanged(self, taken: Taken, look: Look) -> None:

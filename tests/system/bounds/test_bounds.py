@@ -197,3 +197,13 @@ def test_clients_that_only_connect_take_so_many_descriptors_and_no_more(box, unt
         # Those that were not heard have been told so: nothing is left of them.
         until(lambda: len(select.select(opened, [], [], 0)[0]) == 170)
     until(lambda: not live.service._server._server.server_state.connections)
+
+
+def test_the_larger_a_session_the_longer_it_has_to_be_quiet_until_it_is_read_again(box, line, until, monkeypatch):
+    monkeypatch.setattr("daemon.outcome.CHECKED_PER_SECOND", 1_000)
+    live = box.live()
+    box.append("alice/a.jsonl", line(1, "x" * 100_000))
+    live.wait_ids("alice/a.jsonl", [1])
+    (lane,) = live.engine.lanes
+    until(lambda: "alice/a.jsonl" in lane._pending._waiting)
+    assert lane._pending._waiting["alice/a.jsonl"].due > lane.clock() + 50
