@@ -40,8 +40,8 @@ REREAD_SECONDS = 10.0
 """Wait after a file could not be read for a reason that may pass."""
 
 CHECKED_PER_SECOND = 100 << 20
-"""Bytes: a session of gigabytes has to be quiet for longer until it is checked as a whole, or one that grows every few
-seconds would be read again and again."""
+"""Bytes: a session of gigabytes has to be quiet for longer until it is checked as a whole, or one that grows every
+few seconds would be read again and again."""
 
 NO_OUTCOME = (SessionBusyError, SessionError, ProcessorFailedError, duckdb.Error)
 """What ends a run without anything to commit; see :meth:`Outcomes.none`."""

@@ -14,6 +14,7 @@ from daemon.cursor import Cursor, Place, Signature, utc_now
 from daemon.pending import Pending
 from daemon.store import open_database, transaction
 from processors import ProcessorResult, Table
+from processors.usage import UsageProcessor
 from tests.system.bounds import descriptors
 from tests.system.bounds.rig import Daemon
 
@@ -207,3 +208,39 @@ def test_the_larger_a_session_the_longer_it_has_to_be_quiet_until_it_is_read_aga
     (lane,) = live.engine.lanes
     until(lambda: "alice/a.jsonl" in lane._pending._waiting)
     assert lane._pending._waiting["alice/a.jsonl"].due > lane.clock() + 50
+
+
+def test_nothing_is_known_any_more_of_what_was_refused_and_is_gone(box, until):
+    live = box.live()
+    (lane,) = live.engine.lanes
+    for number in range(20):
+        box.path(f"alice/{number}.jsonl").symlink_to("/etc/passwd")
+        live.wait("refused", session_file=f"alice/{number}.jsonl")
+        until(lambda: not lane.counts()["running"])
+        box.path(f"alice/{number}.jsonl").unlink()
+        lane.changed([f"alice/{number}.jsonl"])  # as somebody who looks for it would
+    until(lambda: not lane._sessions._current)
+    assert not lane._sessions.partial
+    assert not lane._moves._names
+    assert not lane._moves._former
+
+
+def test_several_processors_have_the_names_of_sessions_in_memory_once(box, line):
+    live = box.live(UsageProcessor, Hangless)
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [1])
+    live.wait_lines("alice/a.jsonl", 1, "hangless")
+    live.stop()
+    first, second = box.live(UsageProcessor, Hangless).engine.lanes
+    ((one,), (other,)) = (lane._sessions._current for lane in (first, second))
+    assert one is other
+
+
+class Hangless:
+    """Does nothing."""
+
+    name = "hangless"
+    version = 1
+
+    def process(self, batch):
+        return ProcessorResult()
