@@ -30,6 +30,7 @@ from daemon.commands.options import (
     Socket,
     check_roots,
     settings_of,
+    usable,
 )
 from daemon.commands.rebuild import rebuild_command
 from daemon.commands.usage import usage
@@ -81,24 +82,10 @@ def main() -> None:
             discard_output()
 
 
-def _usable(settings: Settings) -> tuple[list[Registered], list[str]]:
-    """The processors to run, and what is wrong with those that were wanted and cannot be, safe to show.
-
-    Raises:
-        ConfigError: there is none to run.
-
-    """
-    processors, errors = load_processors(settings.processors, settings.options)
-    told = [printable(error) for error in errors]
-    if not processors:
-        raise ConfigError("there is no processor to run", "; ".join(told))
-    return processors, told
-
-
 def _chosen(settings: Settings, events: Events) -> tuple[list[Registered], list[str]]:
     """The same, with the word to whoever reads the log."""
     try:
-        processors, errors = _usable(settings)
+        processors, errors = usable(settings)
     except ConfigError as error:
         events.processor_unusable(error.hint)
         raise
@@ -264,8 +251,8 @@ def check_config(
     """
     check_roots(root, root_option)
     settings, sources = load({"root": root or root_option, "db": db}, config)
-    for error in _usable(settings)[1]:
-        print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
+    for error in usable(settings)[1]:
+        print(f"sessiond: {error}", file=sys.stderr)  # noqa: T201
     if quiet:
         return
     values = settings.model_dump(mode="json")

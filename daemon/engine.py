@@ -188,8 +188,12 @@ class Engine:
             lane.behind([key for key, seen in found if lane.needs(key, hash(seen))])
 
     def needs(self, key: str, signature_hash: int) -> bool:
-        """Whether any processor has yet to see a file with this signature."""
+        """Whether any processor has yet to see a file with this signature, and will not do so by itself."""
         return any(lane.needs(key, signature_hash) for lane in self.lanes)
+
+    def unnoticed(self, key: str, signature_hash: int) -> bool:
+        """The same, where nothing is under way that may have been begun because of the change."""
+        return any(lane.unnoticed(key, signature_hash) for lane in self.lanes)
 
     def tick(self) -> None:
         """Supervise; call this about every second."""

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from daemon.errors import StoreError, UnknownNameError, printable
 from daemon.query.formats import unique
 from daemon.query.queries import Reader
-from daemon.store import OWN_TABLES
+from daemon.schema import OWN_TABLES
 
 NAME = b"table"
 DAYS = ("day", "occurred_at", "started_at")

@@ -43,7 +43,14 @@ class Lane(LaneState):
                 self._pending.ran(key, self.clock() - age)
 
     def needs(self, key: str, signature_hash: int) -> bool:
-        """Whether a file with this signature is neither processed nor about to be. Takes no lock: two look-ups."""
+        """Whether a file with this signature is neither processed nor about to be. Takes no lock, only looks up.
+
+        A run that is under way does not count: it may have looked at the file before it was like this.
+        """
+        return self._sessions.needs(key, signature_hash) and not self._pending.will_run(key)
+
+    def unnoticed(self, key: str, signature_hash: int) -> bool:
+        """The same, while none is under way either: nobody has told of the change."""
         return self._sessions.needs(key, signature_hash) and not self._pending.is_pending(key)
 
     def unprocessed(self, key: str, signature_hash: int) -> bool:

@@ -30,7 +30,7 @@ from daemon.positions import ADOPTED
 from daemon.queued import FailureNote
 from daemon.refusals import Refusals
 from daemon.run import ProcessorFailedError, cause_of, content_of
-from daemon.store import cannot_write, is_conflict, out_of_memory
+from daemon.store import cannot_write, is_conflict, is_damaged, out_of_memory
 from daemon.writer import Writer
 
 BUSY_SECONDS = 0.2
@@ -149,6 +149,9 @@ class Outcomes:
             # Not after the same time for all, or two that want each other's rows would meet again and again.
             wait = random.uniform(0.5, 1.5) * BUSY_SECONDS  # noqa: S311  # spreads retries, guards nothing
             self._lane.done(taken.key, None, busy=self._lane.clock() + wait)
+        elif is_damaged(cause):
+            # No attempt is counted, and the run does not end: all of it is for the next process to do.
+            self._writer.give_up(cause)
         elif isinstance(error, SessionGoneError):
             self._gone(taken.key)
         elif isinstance(error, SessionRefusedError):

@@ -210,8 +210,12 @@ class Pending:
 
     def is_pending(self, key: str) -> bool:
         """Whether a run of this session is under way or to come, other than a recheck."""
+        return key in self._running or self.will_run(key)
+
+    def will_run(self, key: str) -> bool:
+        """Whether a run of this session is to come, other than a recheck: it sees whatever is there by now."""
         waiting = self._waiting.get(key)
-        return key in self._running or key in self._backlog or (waiting is not None and not waiting.recheck)
+        return key in self._again or key in self._backlog or (waiting is not None and not waiting.recheck)
 
     def running(self) -> Iterable[str]:
         """The sessions whose runs are under way."""

@@ -8,7 +8,7 @@ import duckdb
 
 from daemon.errors import OverMemoryError, StoreError, describe, printable
 from daemon.events import Events
-from daemon.store import cannot_write, is_conflict, out_of_memory
+from daemon.store import cannot_write, is_conflict, is_damaged, out_of_memory
 
 RETRY_SECONDS = (0.5, 30.0)  # first and longest wait while the database cannot be written
 CONFLICT_PAUSE = 0.01
@@ -51,12 +51,9 @@ class Persistence:
             self.busy_since = time.monotonic()  # waiting for space is progress of a kind: a restart would not help
             try:
                 work()
-            except (duckdb.FatalException, duckdb.InternalException) as error:
-                raise StoreError(
-                    f"the database became unusable: {shown(error)}",
-                    "the daemon stops and has to be started again; what is committed is safe",
-                ) from error
             except duckdb.Error as error:
+                if unusable := final(error):
+                    raise unusable from error
                 if out_of_memory(error):
                     reliefs -= 1
                     if reliefs >= 0 and self.relieve():
@@ -89,3 +86,18 @@ class Persistence:
 def shown(error: BaseException) -> str:
     """What may be said of an error in our own statements, which hold no values."""
     return printable(str(error).partition("\n")[0]) if isinstance(error, duckdb.Error) else describe(error)
+
+
+def final(error: BaseException) -> StoreError | None:
+    """Why nothing can go on with this database after such an error, if that is so."""
+    if is_damaged(error):
+        return StoreError(
+            f"the database is damaged: {shown(error)}",
+            "sessiond doctor says where; sessiond rebuild sets it aside and makes a new one",
+        )
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+        return StoreError(
+            f"the database became unusable: {shown(error)}",
+            "the daemon stops and has to be started again; what is committed is safe",
+        )
+    return None

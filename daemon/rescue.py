@@ -14,7 +14,8 @@ from daemon.cursor import Cursor, Place, Signature, utc_now
 from daemon.errors import ContractError, SessionError, printable
 from daemon.positions import Entry, append, next_sequence
 from daemon.salvage import STATE, Old, OldTable, Salvaged, reason_of
-from daemon.store import OWN_TABLES, migrate, scalar, transaction
+from daemon.schema import OWN_TABLES
+from daemon.store import migrate, scalar, transaction
 from daemon.tables import ResultTable, make_tables, stored_as
 from daemon.transcript import Transcripts
 from daemon.views import shown_as

@@ -25,7 +25,7 @@ def threshold(db: Path) -> str:
         return THRESHOLD  # whatever is wrong there, opening the database tells
     try:
         logged = Path(f"{db}.wal").stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         logged = 0  # a checkpoint removes it
     needed = MARGIN + logged
     return THRESHOLD if disk.f_bavail * disk.f_frsize >= needed else NEVER

@@ -218,6 +218,13 @@ class Service:
 
     def _tick(self) -> None:
         self._every_second()
+        self._progress.tick()
+        if trouble := self._progress.hung():
+            self._failed = True
+            if trouble[1] != STOPPED:  # a part that died has said so itself
+                self._events.part_failed(*trouble)
+            self.stop(" ".join(trouble))
+            return  # without a sound part nothing can be replaced, either
         self.engine.tick()
         self._server.tick()
         self._queries.tick()
@@ -226,7 +233,6 @@ class Service:
             self._swamped = False
             self.survey.request_scan()
         self._watch.probe()
-        self._progress.tick()
         doubt = self._watch.doubt() or (
             "it does not report what was changed for it to see" if self._watcher.trouble(self._watcher.slow) else None
         )
@@ -236,12 +242,6 @@ class Service:
                 self._events.watch_doubted(doubt)
             self.survey.request_rebuild()
         self._doubted = bool(doubt)
-        if trouble := self._progress.hung():
-            self._failed = True
-            if trouble[1] != STOPPED:  # a part that died has said so itself
-                self._events.part_failed(*trouble)
-            self.stop(" ".join(trouble))
-            return
         notify("WATCHDOG=1", self._status())
 
     def _status(self) -> str:

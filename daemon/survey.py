@@ -196,6 +196,8 @@ class Survey:
                     start=folder,
                     stop=self._stopped,
                 )
+            if not self._degraded and self._watch.misses(folders):
+                self.request_scan()  # which finds what is in them, and sees what is to be done about the watches
         return True
 
     def _root_is_there(self) -> bool:
@@ -244,7 +246,7 @@ class Survey:
 
         def found(batch: Sequence[tuple[str, Signature]]) -> None:
             if auditing:
-                suspects.extend(key for key, _ in batch)
+                suspects.extend(key for key, seen in batch if self._engine.unnoticed(key, hash(seen)))
             self._engine.behind(batch)
 
         self._watch.begin_audit()

@@ -19,8 +19,9 @@ from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
 from daemon.kept import KeptView
 from daemon.positions import ALL
+from daemon.schema import OWN_TABLES
 from daemon.shapes import Part, news_of, part_of, shared_of, values_of
-from daemon.store import OWN_TABLES, scalar
+from daemon.store import scalar
 from daemon.views import make_views
 from processors.contract import ENGINE_COLUMNS, Rows, Table, View
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,6 +255,19 @@ class Watch(FileSystemEventHandler):
         """Watchdog has logged an error: it may be deaf in part."""
         self._trouble = reason
         self._wake()
+
+    def misses(self, folders: Iterable[str]) -> bool:
+        """Whether one of these new folders is not watched, which watchdog does not tell: a limit is reached, say."""
+        observer = self._observer
+        if observer is None:
+            return False
+        groups = [emitter._inotify for emitter in observer.emitters]  # type: ignore[attr-defined]  # noqa: SLF001
+        watched = [group._active_callbacks_by_path for group in groups if group is not None]  # noqa: SLF001
+        for folder in folders:
+            path = self._path + folder[len(self._root) :]
+            if not any(os.fsencode(path) in paths for paths in watched) and os.path.isdir(path):  # noqa: PTH112
+                return True
+        return False
 
     def watches(self) -> int:
         """How many folders the kernel watches for us, by the kernel's own account."""

@@ -22,7 +22,7 @@ from daemon.errors import StoreError, UnavailableError
 from daemon.events import Events
 from daemon.failures import forget, remember
 from daemon.folding import IDLE_SECONDS, Folding
-from daemon.persistence import Persistence, shown
+from daemon.persistence import Persistence, final, shown
 from daemon.positions import CARRY_BYTES
 from daemon.queued import Done, FailureNote, Order, Queued
 from daemon.room import Room
@@ -161,6 +161,16 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive() and self.failure is None
 
+    def give_up(self, error: BaseException) -> None:
+        """Nothing can be written any more, or nothing read; may be called by any thread."""
+        error = final(error) or error
+        with self._wake:
+            first = self.failure is None
+            self.failure = self.failure or error
+            self._wake.notify_all()
+        if first:
+            self._events.part_failed("writer", shown(error))
+
     def sound(self) -> bool:
         """Whether the thread runs, and can write."""
         return self.failure is None and self._thread.is_alive()
@@ -179,10 +189,7 @@ class Writer:
                     self._folding.until(self._fold_until)
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is, the service has to learn of it
-            with self._wake:
-                self.failure = error
-                self._wake.notify_all()
-            self._events.part_failed("writer", shown(error))
+            self.give_up(error)
 
     def _gather(self) -> list[Queued]:
         """The next group: urgent runs first, backlog at least every other time; nothing if it is time to fold."""

@@ -8,7 +8,8 @@ GATES = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    ("pytest",),
+    # Three at a time on two cores: many tests wait for a daemon. What has one machine or one database is one group.
+    ("pytest", "--numprocesses=3", "--dist=loadgroup"),
 )
 
 

@@ -8,6 +8,8 @@ import typer
 from daemon.client import Client, found
 from daemon.config import Settings, load
 from daemon.errors import ConfigError, printable
+from processors.registry import Registered
+from processors.registry import load as load_processors
 
 Root = Annotated[
     Path | None,
@@ -56,3 +58,17 @@ def check_roots(root: Path | None, option: Path | None) -> None:
 def client_of(root: Path | None, db: Path | None, config: Path | None, socket: Path | None) -> Client:
     """The daemon with these settings, or its database."""
     return found(*load({"root": root, "db": db, "socket": socket}, config))
+
+
+def usable(settings: Settings) -> tuple[list[Registered], list[str]]:
+    """The processors to run, and what is wrong with those that were wanted and cannot be, safe to show.
+
+    Raises:
+        ConfigError: there is none to run.
+
+    """
+    processors, errors = load_processors(settings.processors, settings.options)
+    told = [printable(error) for error in errors]
+    if not processors:
+        raise ConfigError("there is no processor to run", "; ".join(told))
+    return processors, told

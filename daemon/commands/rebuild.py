@@ -6,13 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from daemon.commands.options import Config, Db, Json, Processors, Root, RootOption, settings_of
-from daemon.errors import ConfigError, printable
+from daemon.commands.options import Config, Db, Json, Processors, Root, RootOption, settings_of, usable
 from daemon.journal import listener
 from daemon.output import show
 from daemon.rebuild import plan, rebuild
 from daemon.salvage import UNREADABLE, WHOLE
-from processors.registry import load as load_processors
 
 COLUMNS = ("old database", "read", "sessions", "rows")
 
@@ -49,14 +47,12 @@ def rebuild_command(
             _say(f"{planned['files']:,} session files would be processed; nothing was changed")
             _name(planned["old"])
         return
-    processors, errors = load_processors(settings.processors, settings.options)
+    processors, errors = usable(settings)
     for error in errors:
-        print(f"sessiond: {printable(error)}", file=sys.stderr)  # noqa: T201
-    if not processors:
-        raise ConfigError("there is no processor to run", "; ".join(printable(error) for error in errors))
+        print(f"sessiond: {error}", file=sys.stderr)  # noqa: T201
     outcome = rebuild(settings, processors, listener("warning", as_json=json_output), progress=not json_output)
     scan = outcome["scan"] or {"failed": [], "unusable": []}
-    scan["unusable"] += [printable(error) for error in errors]
+    scan["unusable"] += errors
     rows = [[old["file"], old["read"], old["sessions"], old["rows"]] for old in outcome["old"]]
     show({"dry_run": False, **outcome}, json_output, COLUMNS, rows)
     if not json_output:

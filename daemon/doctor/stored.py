@@ -8,7 +8,8 @@ from daemon.doctor.findings import Finding, SkipError, counted, some
 from daemon.doctor.patient import Patient
 from daemon.doctor.reading import QUERY_ERRORS, Database
 from daemon.errors import LimitError, QueryError, SessiondError, StoreLockedError, describe, printable
-from daemon.store import SCHEMA_VERSION, out_of_memory
+from daemon.schema import SCHEMA_VERSION
+from daemon.store import out_of_memory
 
 _TABLES = """
     SELECT table_schema, table_name FROM information_schema.tables

@@ -10,7 +10,8 @@ import pytest
 
 from daemon import compute_file_hash, migrate, open_database
 from daemon.errors import StoreError, StoreLockedError
-from daemon.store import SCHEMA_VERSION, read_database, transaction
+from daemon.schema import SCHEMA_VERSION
+from daemon.store import read_database, transaction
 
 HOLDER = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 

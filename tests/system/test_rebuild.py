@@ -12,7 +12,7 @@ import pytest
 
 from daemon.config import Settings
 from daemon.rebuild import rebuild
-from daemon.store import SCHEMA_VERSION
+from daemon.schema import SCHEMA_VERSION
 from processors import ProcessorResult, Table, View
 from processors.registry import load, register
 

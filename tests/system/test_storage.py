@@ -26,6 +26,21 @@ class P:
 """
 BOTH = '["usage", "often"]'
 
+# The same, for one that waits longer until it folds.
+LATE = """
+import daemon.writer
+from processors import ProcessorResult
+
+daemon.writer.IDLE_SECONDS = 3.0
+
+class P:
+    name = "late"
+    tables = ()
+
+    def process(self, batch):
+        return ProcessorResult()
+"""
+
 
 @pytest.fixture
 def disk(box):
@@ -80,9 +95,10 @@ def _counts(box):
 
 def test_a_disk_that_is_full_pauses_the_daemon_until_it_is_not(box, line, disk):
     box.plugin("often", OFTEN)
-    daemon = box.daemon(debounce_ms=0, processors=BOTH)
+    daemon = box.daemon(debounce_ms=0, settle_seconds=3600, processors=BOTH)
     box.append(KEY, line(0))
-    daemon.wait_quiet()  # a checkpoint that runs just now would fail, and end the process
+    daemon.wait("processed", 2)
+    daemon.wait("folded")  # a checkpoint that runs just now would fail, and end the process
     filler = _fill(box)
     for number in range(1, 1000):
         box.append(f"bob/{number % 10}.jsonl", line(number, "x" * 1000))
@@ -103,7 +119,8 @@ def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     daemon = box.daemon(debounce_ms=0, processors=BOTH)
     box.append(KEY, line(0))
     daemon.wait_lines(KEY, 1)
-    daemon.wait_quiet()
+    daemon.wait("processed", 2)
+    daemon.wait("folded")
     filler = _fill(box, leave=16 << 20)
     before = box.db.stat().st_mtime_ns
     for number in range(1, 1500):
@@ -123,6 +140,21 @@ def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     assert daemon.stop() == 0
     assert daemon.of("store_blocked") == []
     assert _counts(box) == [(number, number)]
+
+
+def test_a_disk_that_is_full_when_it_is_time_to_fold_puts_the_fold_off(box, line, disk):
+    box.plugin("late", LATE)
+    daemon = box.daemon(debounce_ms=0, settle_seconds=3600, processors='["usage", "late"]')
+    box.append(KEY, line(0))
+    daemon.wait("processed", 2)
+    filler = _fill(box)
+    assert "No space left" in daemon.wait("fold_failed")["error"]
+    filler.unlink()
+    daemon.wait("folded")
+    assert daemon.stop() == 0
+    assert len(daemon.of("fold_failed")) == 1
+    assert box.query("SELECT count(*) FROM session_cursor_log") == [(0,)]
+    assert _counts(box) == [(1, 1)]
 
 
 def test_a_disk_that_is_full_at_the_start_is_one_clear_error(box, line, disk):
@@ -215,7 +247,8 @@ def test_a_checkpoint_that_fails_ends_the_daemon_and_what_was_committed_is_there
         number += 1
         daemon.process.poll() is None and number % 20 == 0 and daemon.wait("processed")
     assert daemon.ended() == 1
-    assert "checkpoint" in daemon.of("part_failed")[0]["error"]
+    (failed,) = daemon.of("part_failed")
+    assert "checkpoint" in failed["error"]
     acknowledged = daemon.lines(KEY)
     fail()
     with_rows = box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events")
@@ -237,6 +270,26 @@ def test_a_database_that_the_disk_cannot_read_is_not_called_a_damaged_one(box, l
     assert box.db.read_bytes() == before
     fail()
     assert box.scan().returncode == 0
+
+
+def test_a_database_that_is_damaged_while_it_is_used_ends_the_daemon_and_no_session_is_blamed(box, line):
+    daemon = box.daemon(debounce_ms=0)
+    for number in range(10):
+        box.append(f"alice/{number}.jsonl", *(line(number * 1000 + each, "x" * 300) for each in range(1000)))
+    daemon.wait_quiet()
+    assert daemon.stop() == 0
+    again = box.daemon(debounce_ms=0, processors='["usage"]')
+    with box.db.open("r+b") as file:
+        for place in range(3 * 4096, box.db.stat().st_size, 262144):
+            file.seek(place + 10_000)
+            file.write(os.urandom(5000))
+    for number in range(10):
+        box.append(f"alice/{number}.jsonl", line(10_000 + number))
+    assert again.ended() == 1
+    (failed,) = again.of("part_failed")
+    assert "the database is damaged" in failed["error"]
+    assert "sessiond rebuild" in failed["error"]
+    assert again.of("run_failed") == again.of("quarantined") == []
 
 
 def _cut(log):

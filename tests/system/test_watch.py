@@ -4,9 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
+
+from processors import ProcessorResult
 
 
 @pytest.fixture
@@ -124,7 +127,8 @@ def test_a_daemon_that_waits_for_its_root_stops_at_once(box):
 
 
 def test_events_that_the_watcher_drops_are_made_up_for_by_a_scan(box, live, line, monkeypatch):
-    monkeypatch.setattr(live.watch, "dispatch", lambda _event: None)
+    hear = live.watch.dispatch
+    monkeypatch.setattr(live.watch, "dispatch", lambda event: "a.jsonl" in event.src_path or hear(event))
     box.append("alice/a.jsonl", line(1))
     live.watch.overflow()
     live.wait("overflowed")
@@ -193,7 +197,7 @@ def test_too_few_watches_are_said_once_and_scans_take_their_place(box, line, wat
 
 def test_the_limit_of_watches_is_reached_while_running(box, line):
     box.append("alice/a.jsonl", line(0))
-    daemon = _limited(box, 3, scan_seconds=3, fallback_scan_seconds=0.5)
+    daemon = _limited(box, 3, scan_seconds=3600, fallback_scan_seconds=0.5)
     daemon.wait_lines("alice/a.jsonl", 1)
     for number in range(5):
         box.append(f"u{number}/a.jsonl", line(number))
@@ -253,3 +257,32 @@ def test_a_folder_that_may_be_read_again_is_read_and_watched(box, line):
     box.append("alice/p/b.jsonl", line(4))
     daemon.wait_lines("alice/p/b.jsonl", 3 if os.geteuid() == 0 else 2)
     assert daemon.stop() == 0
+
+
+class Blocked:
+    """Holds each run up until it may go on."""
+
+    name = "blocked"
+
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def process(self, batch):
+        self.begun.set()
+        assert self.go.wait(30)
+        return ProcessorResult()
+
+
+def test_what_a_scan_finds_of_a_session_that_is_just_being_run_is_not_lost(box, line, monkeypatch):
+    """The run has looked at the file before it changed, and the event is lost, as when the kernel's queue is full."""
+    blocked = Blocked()
+    live = box.live(blocked, settle_seconds=3600)
+    box.append("alice/a.jsonl", line(0))
+    assert blocked.begun.wait(30)
+    hear = live.watch.dispatch
+    monkeypatch.setattr(live.watch, "dispatch", lambda event: "a.jsonl" in event.src_path or hear(event))
+    box.append("alice/a.jsonl", line(1))
+    assert live.survey.scanned_since(live.survey.ask_scan(), 30)
+    blocked.go.set()
+    live.wait_lines("alice/a.jsonl", 2, processor="blocked")
+    assert live.of("missed") == []  # for all one knows

@@ -5,7 +5,8 @@ import pytest
 
 from daemon.doctor import stored as room
 from daemon.errors import LimitError, QueryError
-from daemon.store import SCHEMA_VERSION, open_database
+from daemon.schema import SCHEMA_VERSION
+from daemon.store import open_database
 
 
 @pytest.fixture
