@@ -211,4 +211,5 @@ class Outcomes:
                 self._lane.done(taken.key, None, again=retry_at)
 
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._writer.submit(FailureNote(self._name, taken.key, failure), written, urgent=True)
+            urgent = taken.since is not None  # many that fail at once leave the others their turn
+            self._writer.submit(FailureNote(self._name, taken.key, failure), written, urgent=urgent)

@@ -246,8 +246,9 @@ class Writer:
 
     def _remember(self, notes: Sequence[FailureNote]) -> None:
         with transaction(self._conn):
-            for note in notes:
-                forget(self._conn, note.processor, [note.session_key])
+            for processor in {note.processor for note in notes}:
+                keys = [note.session_key for note in notes if note.processor == processor and note.failure is None]
+                forget(self._conn, processor, keys)
             remember(self._conn, [note.failure for note in notes if note.failure is not None])
 
     def _commit(self, group: Sequence[tuple[Commit, Done]]) -> None:

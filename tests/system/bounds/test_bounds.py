@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 from daemon import positions, writer
 from daemon.cursor import Cursor, Place, Signature, utc_now
+from daemon.failures import Failure, load_failures, remember
 from daemon.pending import Pending
 from daemon.store import open_database, transaction
 from processors import ProcessorResult, Table
@@ -244,3 +245,21 @@ class Hangless:
 
     def process(self, batch):
         return ProcessorResult()
+
+
+def test_to_note_many_failures_takes_little_longer_than_to_note_one(conn):
+    def seconds(count):
+        seen = Signature(1, 2, 3, 4, 5)
+        notes = [Failure("p", f"alice/{n}.jsonl", "c", seen, 1, False, "e", utc_now()) for n in range(count)]
+        times = []
+        for _ in range(5):
+            began = time.process_time()
+            with transaction(conn):
+                remember(conn, notes)
+            times.append(time.process_time() - began)
+        assert load_failures(conn, "p")[f"alice/{count - 1}.jsonl"] == notes[-1]
+        return min(times)
+
+    one = seconds(1)
+    assert seconds(64) < 16 * one
+    assert len(load_failures(conn, "p")) == 64
