@@ -159,9 +159,10 @@ class Daemon:
             log.seek(self._began_log)
             for line in log:
                 try:
-                    yield json.loads(line)
+                    entry = json.loads(line)
                 except ValueError:
-                    yield {"event": "not JSON"}
+                    entry = None
+                yield entry if isinstance(entry, dict) else {"event": "not JSON"}
 
     def events(self):
         return Counter(entry.get("event", "none") for entry in self.entries())
