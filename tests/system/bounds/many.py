@@ -2,6 +2,7 @@
 
 import time
 
+from daemon.memory import QUIET_SECONDS
 from tests.bench.report import Row
 from tests.system.bounds import made
 from tests.system.bounds.rig import Daemon, say
@@ -11,6 +12,8 @@ SCANS = 12
 """As many as an hour has by default."""
 
 MOST_MB = 700
+REST_SECONDS = QUIET_SECONDS + 5
+"""After which the daemon has given back what it does not need."""
 
 
 def many(place, options):
@@ -54,7 +57,7 @@ def many(place, options):
 
 
 def _memory(daemon, name):
-    time.sleep(3)
+    time.sleep(REST_SECONDS)
     return {
         f"{name}_rss_mb": round(daemon.memory("VmRSS"), 1),
         f"{name}_peak_mb": round(daemon.memory("VmHWM"), 1),
