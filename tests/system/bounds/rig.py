@@ -90,7 +90,11 @@ class Daemon:
         self._sampler.start()
 
     def __enter__(self):
-        self.wait(lambda: self.events()["ready"], "the daemon to be ready", seconds=600)
+        try:
+            self.wait(lambda: self.events()["ready"], "the daemon to be ready", seconds=600)
+        except BaseException:
+            self.stop()
+            raise
         self.ready_seconds = time.monotonic() - self.began
         return self
 
