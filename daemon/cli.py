@@ -119,7 +119,7 @@ def run(
     more = {"processors": processor or None, "socket": socket, "listen": listen, "log_level": log_level}
     flags = {"root": root or root_option, "db": db, **more}
     settings = settings_of(root, root_option, db, config, **more)
-    log = listener(settings.log_level, as_json=json_output)
+    log = listener(settings.log_level, as_json=json_output, goes_on=True)
     events = Events(log)
     events.starting(version("sessiond"), printable(settings.root), printable(settings.db))
 

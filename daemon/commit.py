@@ -23,7 +23,7 @@ class Commit:
         rows, updates: by table.
         heals: this processor had failed on this session before.
         lines, malformed, items, ratios: what this run counted.
-        bytes: of the session that this run read; what the rows take in memory is about as much.
+        bytes: of the session that this run read.
         ran: the processor saw something new.
         took: seconds that it needed.
 
@@ -47,6 +47,12 @@ class Commit:
     def size(self) -> int:
         """How many rows there are in all tables."""
         return sum(map(len, self.rows.values()))
+
+    @property
+    def cells(self) -> int:
+        """How many values there are in all rows, and in what changes rows."""
+        parts = [*self.rows.values(), *(part for news in self.updates.values() for part in news)]
+        return sum(len(part) * len(part.columns) for part in parts)
 
 
 def apply(

@@ -8,6 +8,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,15 @@ from daemon import corrections
 from daemon.commit import fold_all
 from daemon.config import Settings, bytes_of
 from daemon.cursor import Signature, utc_now
-from daemon.errors import ContractError, printable
+from daemon.errors import ContractError, StoreError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
 from daemon.isolated import host_of
 from daemon.lane import Lane
+from daemon.memory import give_back
 from daemon.outcome import Outcomes
+from daemon.queued import Order
 from daemon.refusals import Refusals
 from daemon.store import open_database, sibling, store_errors, transaction
 from daemon.tables import ResultTable, make_tables, stored_as
@@ -70,6 +73,7 @@ class Engine:
             line_limit=settings.line_limit_bytes,
             lanes=len(processors),
         )
+        self._memory_limit = bytes_of(settings.memory_limit)
         self._conn = open_database(settings.db, memory_limit=settings.memory_limit, threads=settings.database_threads)
         self.lanes: list[Lane] = []
         self._workers: list[Workers] = []
@@ -91,10 +95,11 @@ class Engine:
         corrections.reconcile(self._conn)
         self.writer = Writer(sibling(self._conn), tables, self.events)
         memory = bytes_of(settings.isolation_memory) if settings.isolation_memory else 0
+        names: dict[str, str] | None = {} if len(tables) > 1 else None
         for spec in processors:
             if spec.name in tables:
                 lane = Lane(spec, self.transcripts, settings, clock)
-                lane.load(self._conn, self._failures(spec, settings.max_attempts))
+                lane.load(self._conn, self._failures(spec, settings.max_attempts), names)
                 self.lanes.append(lane)
                 outcomes = Outcomes(lane, self.writer, self.events, self.refusals, settings)
                 self._workers.append(
@@ -109,6 +114,17 @@ class Engine:
                     )
                 )
         self._notes.clear()
+        del names
+        give_back(self._conn, self._memory_limit)
+
+    def give_back(self) -> None:
+        """Have the writer give memory back that nobody uses now: not while it makes a checkpoint."""
+        with suppress(StoreError):  # it has stopped, and the service knows
+            self.writer.submit(Order(lambda conn: give_back(conn, self._memory_limit)), urgent=True)
+
+    def has_backlog(self) -> bool:
+        """Whether some processor has sessions to look at that nobody waits for."""
+        return any(lane.counts()["backlog"] for lane in self.lanes)
 
     def _tables(self, processors: Sequence[Registered]) -> dict[str, dict[str, ResultTable]]:
         tables: dict[str, dict[str, ResultTable]] = {}
@@ -160,10 +176,14 @@ class Engine:
             workers.start()
         self.writer.start()
 
-    def changed(self, keys: Collection[str]) -> None:
-        """These sessions changed just now."""
-        for lane in self.lanes:
-            lane.changed(keys)
+    def changed(self, keys: Collection[str]) -> bool:
+        """These sessions changed just now; returns whether that is noted: if not, it is for a scan to find."""
+        noted = [lane.changed(keys) for lane in self.lanes]  # each is told, whatever the others say
+        return all(noted)
+
+    def has_room(self) -> bool:
+        """Whether what changes is noted."""
+        return all(lane.has_room() for lane in self.lanes)
 
     def behind(self, found: Sequence[tuple[str, Signature]]) -> None:
         """A scan found these sessions otherwise than they were processed."""

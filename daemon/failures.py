@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
+import pyarrow as pa
 
+from daemon.arrow import insert
 from daemon.config import Settings
 from daemon.cursor import Signature, utc_now
 
-_COLUMNS = (
-    "processor_name",
-    "session_file",
-    "content",
-    "device",
-    "inode",
-    "size",
-    "mtime_ns",
-    "ctime_ns",
-    "attempts",
-    "quarantined",
-    "error",
-    "failed_at",
+_SCHEMA = pa.schema(
+    [
+        ("processor_name", pa.string()),
+        ("session_file", pa.string()),
+        ("content", pa.string()),
+        ("device", pa.uint64()),
+        ("inode", pa.uint64()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("ctime_ns", pa.int64()),
+        ("attempts", pa.int32()),
+        ("quarantined", pa.bool_()),
+        ("error", pa.string()),
+        ("failed_at", pa.timestamp("us")),
+    ]
 )
 
 
@@ -119,23 +123,30 @@ class Failures:
 
 def remember(conn: duckdb.DuckDBPyConnection, failures: Sequence[Failure]) -> None:
     """Replace what is known of these processors' failures on these sessions, inside the caller's transaction."""
+    # All at once: where everything fails, as when a service is down, nobody else may have to wait for the notes.
     latest = {(failure.processor, failure.session_key): failure for failure in failures}
-    for failure in latest.values():
-        forget(conn, failure.processor, [failure.session_key])
-        values = [
-            failure.processor,
-            failure.session_key,
-            failure.content,
-            *(failure.signature or [None] * 5),
-            failure.attempts,
-            failure.quarantined,
-            failure.error,
-            failure.failed_at,
-        ]
-        conn.execute(
-            f"INSERT INTO session_failures ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})",
-            values,
-        )
+    keys: dict[str, list[str]] = {}
+    for processor, key in latest:
+        keys.setdefault(processor, []).append(key)
+    for processor, its in keys.items():
+        forget(conn, processor, its)
+    if latest:
+        columns = zip(*map(_row, latest.values()), strict=True)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=True)]
+        insert(conn, "session_failures", pa.table(arrays, _SCHEMA))
+
+
+def _row(failure: Failure) -> tuple[object, ...]:
+    return (
+        failure.processor,
+        failure.session_key,
+        failure.content,
+        *(failure.signature or [None] * 5),
+        failure.attempts,
+        failure.quarantined,
+        failure.error,
+        failure.failed_at,
+    )
 
 
 def forget(conn: duckdb.DuckDBPyConnection, processor: str, keys: Sequence[str]) -> None:
@@ -149,7 +160,7 @@ def forget(conn: duckdb.DuckDBPyConnection, processor: str, keys: Sequence[str])
 def load_failures(conn: duckdb.DuckDBPyConnection, processor: str) -> dict[str, Failure]:
     """What is known of a processor's failures, by session key."""
     rows = conn.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM session_failures WHERE processor_name = ?", [processor]
+        f"SELECT {', '.join(_SCHEMA.names)} FROM session_failures WHERE processor_name = ?", [processor]
     ).fetchall()
     return {row[1]: _failure(row) for row in rows}
 

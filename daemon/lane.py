@@ -27,9 +27,14 @@ class Lane(LaneState):
 
     # What comes in
 
-    def load(self, conn: duckdb.DuckDBPyConnection, failures: Mapping[str, Failure]) -> None:
-        """Take the state from the database; before the first worker starts."""
-        places = self._sessions.load(conn, self.spec.name, self.spec.version, failures)
+    def load(
+        self,
+        conn: duckdb.DuckDBPyConnection,
+        failures: Mapping[str, Failure],
+        names: dict[str, str] | None = None,
+    ) -> None:
+        """Take the state from the database; before the first worker starts. ``names``: as of the other lanes."""
+        places = self._sessions.load(conn, self.spec.name, self.spec.version, failures, names)
         self._moves.load(places)
         self._failures.known = dict(failures)
         if self.spec.cadence_seconds:
@@ -56,13 +61,16 @@ class Lane(LaneState):
         """Whether a file that looks so is not known to be processed, or refused."""
         return self._sessions.needs(key, hash(seen))
 
-    def changed(self, keys: Iterable[str]) -> None:
-        """These sessions changed just now."""
+    def changed(self, keys: Iterable[str]) -> bool:
+        """These sessions changed just now; returns whether that is noted, for which there has to be room."""
         with self.wake:
+            if not self.has_room():
+                return False
             now = self.clock()
             for key in keys:
                 self._pending.changed(key, now)
             self.wake.notify()
+            return True
 
     def behind(self, keys: Iterable[str]) -> None:
         """These sessions have not been processed as they are: backlog, whose cadence may have to end first."""
@@ -241,7 +249,7 @@ class Lane(LaneState):
         """There is no such file any more, and the run ends; returns whether there was a failure to be forgotten."""
         with self.wake:
             self._moves.end(key)
-            self._sessions.partial.pop(key, None)
+            self._sessions.gone(key)
             self._pending.done(key, self.clock())
             self._ended(key, finished=True)
             return self._failures.drop(key)
@@ -249,7 +257,8 @@ class Lane(LaneState):
     def refused(self, key: str, seen: Signature | None) -> None:
         """The run ends: what is there may not be read, or is no session file."""
         with self.wake:
-            self._sessions.refused(key)
+            if not self._sessions.refused(key) and seen is not None:
+                self._moves.left(key, seen)
             self.done(key, seen)
 
     def forgets(self, key: str) -> bool:

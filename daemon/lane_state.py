@@ -19,6 +19,10 @@ from processors.registry import Registered
 MOST_RUNNING = 160
 """Backlog waits while so many runs are under way or waiting for the writer: workers stay free for live changes."""
 
+MOST_WAITING = 100_000
+"""What changes while so many wait is not noted: names can be made more quickly than looked at. Once there is room, a
+scan finds what is there of them."""
+
 NEARLY = 0.95
 
 
@@ -84,6 +88,11 @@ class LaneState:
         """How many sessions this processor has seen."""
         return len(self._sessions)
 
+    def has_room(self) -> bool:
+        """Whether what changes is noted."""
+        with self.wake:
+            return self._pending.waiting() < MOST_WAITING
+
     def states(self) -> dict[str, str]:
         """What each session does that is not at rest, see :meth:`Pending.states`."""
         with self.wake:
@@ -96,7 +105,7 @@ class LaneState:
                 key: self._share(key, failure) for key, failure in self._failures.known.items()
             }
             nearly = sum(1 for share in behind.values() if share >= NEARLY)
-            waiting = [key for key, doing in self._pending.states().items() if doing == "backlog"]
+            waiting = self._pending.backlog()
             new = sum(not self._sessions.was_run(key) and key not in behind for key in waiting)
             every = len(self._sessions) + sum(not self._sessions.was_run(key) for key in behind)
             return {"100": every - len(behind), "95-99": nearly, "less": len(behind) - nearly + new}

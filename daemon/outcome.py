@@ -45,6 +45,10 @@ REREAD_SECONDS = 10.0
 AGAIN_SECONDS = 10.0
 """Wait after a processor could not be run at all."""
 
+CHECKED_PER_SECOND = 100 << 20
+"""Bytes: a session of gigabytes has to be quiet for longer until it is checked as a whole, or one that grows every
+few seconds would be read again and again."""
+
 NO_OUTCOME = (SessionBusyError, SessionError, NotStartedError, ProcessorFailedError, duckdb.Error)
 """What ends a run without anything to commit; see :meth:`Outcomes.none`."""
 
@@ -125,7 +129,8 @@ class Outcomes:
 
     def settled(self, taken: Taken, look: Look) -> None:
         """The session is processed as it looks; a file that may change unseen gets one more look later."""
-        recheck = self._lane.clock() + self._settle_seconds if look.recheck else None
+        quiet = max(self._settle_seconds, look.signature.size / CHECKED_PER_SECOND)
+        recheck = self._lane.clock() + quiet if look.recheck else None
         self._lane.done(taken.key, look.signature, recheck=recheck)
 
     def unchanged(self, taken: Taken, look: Look) -> None:
@@ -218,4 +223,5 @@ class Outcomes:
                 self._lane.done(taken.key, None, again=retry_at)
 
         with suppress(StoreError):  # the writer has stopped: the run is tried again after the restart
-            self._writer.submit(FailureNote(self._name, taken.key, failure), written, urgent=True)
+            urgent = taken.since is not None  # many that fail at once leave the others their turn
+            self._writer.submit(FailureNote(self._name, taken.key, failure), written, urgent=urgent)

@@ -6,8 +6,8 @@ the session wait once more. Live changes go before backlog, however much of it t
 
 import heapq
 import math
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -40,6 +40,47 @@ class Taken:
     run: str = ""
 
 
+class _Line:
+    """Keys that wait in line, each once; any of them may leave it. A million of them take no time to speak of.
+
+    A dict is no line: to find its first entry, it walks past the places of all that have left.
+    """
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._order: deque[str] = deque()  # may hold keys that have left: _keys decides
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def add(self, key: str) -> None:
+        """The key waits, if it does not already."""
+        if key not in self._keys:
+            self._keys.add(key)
+            self._order.append(key)
+            if len(self._order) > 64 + 2 * len(self._keys):  # those that left and came back stand in it twice
+                self._order = deque(key for key in dict.fromkeys(self._order) if key in self._keys)
+
+    def leave(self, key: str) -> None:
+        """The key waits no more, if it did."""
+        self._keys.discard(key)
+
+    def take(self) -> str:
+        """The key that has waited for longest, which leaves; there has to be one."""
+        while (key := self._order.popleft()) not in self._keys:
+            pass
+        self._keys.remove(key)
+        if not self._keys:
+            self._keys, self._order = set(), deque()  # what a million have taken is given back
+        return key
+
+
 class Pending:
     """Debounce, coalescing and cadence of one lane. Times are seconds of one monotonic clock.
 
@@ -60,7 +101,7 @@ class Pending:
         self._most_running = most_running
         self._waiting: dict[str, _Waiting] = {}
         self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
-        self._backlog: dict[str, None] = {}
+        self._backlog = _Line()
         self._running: dict[str, Taken] = {}  # the oldest first
         self._runs = 0  # that have begun
         self._again: dict[str, tuple[float, float]] = {}  # changed while running: when first, when last
@@ -72,7 +113,7 @@ class Pending:
         if key in self._running:
             self._again[key] = (self._again.get(key, (now, now))[0], now)
             return
-        self._backlog.pop(key, None)
+        self._backlog.leave(key)
         waiting = self._waiting.get(key)
         if waiting is not None and waiting.first_change is not None and waiting.due <= now:
             return  # only no worker was free yet: nothing puts it off any more
@@ -91,7 +132,7 @@ class Pending:
                 self._wait(key, now, now, now)
             else:
                 self._waiting.pop(key, None)
-                self._backlog[key] = None
+                self._backlog.add(key)
 
     def go_on(self, key: str, now: float) -> None:
         """The run that just ended had more to read: the next one is due, whatever debounce and cadence say."""
@@ -125,7 +166,7 @@ class Pending:
             heapq.heappush(self._heap, (now, key))
         else:
             self._waiting.pop(key, None)
-            self._backlog[key] = None
+            self._backlog.add(key)
 
     def take(self, now: float, *, backlog: bool = True) -> Taken | None:
         """The next session whose run is due, which is running from now on; of the ``backlog`` only if asked to."""
@@ -138,8 +179,7 @@ class Pending:
                     self._stamp(key, now)  # neither a retry nor a recheck puts off the next change
                 return self._run(key, waiting.first_change)
         if backlog and self._backlog and len(self._running) < self._most_running:
-            key = next(iter(self._backlog))
-            del self._backlog[key]
+            key = self._backlog.take()
             self._stamp(key, now)
             return self._run(key, None, backlog=True)
         return None
@@ -193,6 +233,14 @@ class Pending:
         states = {key: "waiting" for key, entry in self._waiting.items() if not entry.recheck}
         states |= {key: "changed" for key, entry in self._waiting.items() if entry.first_change is not None}
         return states | dict.fromkeys(self._backlog, "backlog") | dict.fromkeys(self._running, "running")
+
+    def waiting(self) -> int:
+        """How many sessions wait that are not backlog; each takes some hundred bytes."""
+        return len(self._waiting)
+
+    def backlog(self) -> Iterable[str]:
+        """The sessions that wait and that nobody waits for, in no order."""
+        return self._backlog
 
     def is_running(self, key: str) -> bool:
         """Whether a run of this session is under way."""

@@ -139,8 +139,9 @@ def fold(conn: duckdb.DuckDBPyConnection, limit: int, upto: int = ALL) -> int:
     seq = scalar(
         conn,
         "SELECT coalesce(max(seq) FILTER (weight <= ?), min(seq)) FROM"
-        " (SELECT seq, sum(1 + coalesce(octet_length(carry), 0) // ?) OVER (ORDER BY seq) AS weight"
-        "  FROM (SELECT seq, carry FROM session_cursor_log WHERE seq <= ? ORDER BY seq LIMIT ?))",
+        " (SELECT seq, sum(1 + coalesce(carried, 0) // ?) OVER (ORDER BY seq) AS weight"
+        "  FROM (SELECT seq, octet_length(carry) AS carried FROM session_cursor_log WHERE seq <= ?"
+        "        ORDER BY seq LIMIT ?))",  # never a carry itself: sorting thousands takes gigabytes
         limit,
         CARRY_BYTES,
         upto,
@@ -199,17 +200,23 @@ class Known:
     partial: dict[str, float]
 
 
-def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int) -> Known:
-    """The state of one processor's sessions, after :func:`reconcile`."""
+def load(conn: duckdb.DuckDBPyConnection, processor: str, version: int, names: dict[str, str] | None = None) -> Known:
+    """The state of one processor's sessions, after :func:`reconcile`.
+
+    ``names``: session keys that are in memory already, by themselves; those that are not are added. So several
+    processors have them once.
+    """
     found = conn.sql(
         f"SELECT session_file, device, inode, size, mtime_ns, ctime_ns, settled AND version = {version:d} AS holds"
         " FROM session_cursors WHERE processor_name = $name",
         params={"name": processor},
-    ).to_arrow_table()
+    )
     current: dict[str, int] = {}
     inodes: list[int] = []
-    for batch in found.to_batches(max_chunksize=65_536):  # keeps the peak of Python objects small
+    for batch in found.to_arrow_reader(65_536):  # never all of a million at once
         keys, *signature, holds = (column.to_pylist() for column in batch.columns)
+        if names is not None:
+            keys = list(map(names.setdefault, keys, keys))
         hashes = map(hash, zip(*signature, strict=True))
         inodes += map(hash, zip(*signature[:2], strict=True))
         current.update(zip(keys, (value if ok else 0 for value, ok in zip(hashes, holds, strict=True)), strict=True))

@@ -17,6 +17,9 @@ from daemon.shapes import Part, Shape
 from processors.contract import Batch, ProcessorResult
 from processors.registry import Registered
 
+MOST_CARRY_BYTES = 4 << 20
+"""Each commit writes one, and the database takes several times as much while it moves them."""
+
 
 class ProcessorFailedError(Exception):
     """A processor's own code failed, or what it returned cannot be used; the cause is chained."""
@@ -148,6 +151,10 @@ def _encoded(spec: Registered, carry: Any) -> bytes | None:
     if carry is None:
         return None
     try:
-        return msgspec.msgpack.encode(carry)
+        encoded = msgspec.msgpack.encode(carry)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ContractError(f"the carry of {spec.name} cannot be encoded as MessagePack") from error
+    if len(encoded) > MOST_CARRY_BYTES:
+        size = f"{len(encoded) / 1e6:.1f} of at most {MOST_CARRY_BYTES / 1e6:.1f} MB"
+        raise ContractError(f"the carry of {spec.name} takes {size}", "let it keep less of a session")
+    return encoded

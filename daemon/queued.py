@@ -11,6 +11,9 @@ from daemon.failures import Failure
 LEAST_BYTES = 1 << 16
 """A run counts as at least so much: the bound is one on their number, too."""
 
+CELL_BYTES = 32
+"""About what a value of a row takes, most of them being numbers, shared, or nothing at all."""
+
 Done = Callable[[BaseException | None], None]
 
 
@@ -39,5 +42,7 @@ class Queued:
 
     @property
     def bytes(self) -> int:
-        """What it counts as in the queue."""
-        return max(LEAST_BYTES, self.item.bytes if isinstance(self.item, Commit) else 0)
+        """What it counts as in the queue: what was read, or the rows made of it, which may take much more."""
+        if not isinstance(self.item, Commit):
+            return LEAST_BYTES
+        return max(LEAST_BYTES, self.item.bytes, CELL_BYTES * self.item.cells)

@@ -24,6 +24,7 @@ from daemon.engine import Engine
 from daemon.errors import describe, printable
 from daemon.events import Events
 from daemon.health import Health
+from daemon.memory import Leisure
 from daemon.meter import Meter
 from daemon.notify import Patience, notify, reloading
 from daemon.progress import STOPPED, Progress, scanner_part, watcher_part, working_parts
@@ -119,6 +120,11 @@ class Service:
         self._queries = Queries(self.engine.connect, settings)
         self._health.stuck_queries = self._queries.watch.stuck
         self.engine.writer.persistence.relieve = self._queries.relieve
+        self._leisure = Leisure(
+            self.engine.give_back,
+            lambda: (self.engine.writer.groups, self._queries.asked),
+            lambda: bool(self._queries.watch.running()) or self.engine.has_backlog(),
+        )
         try:
             self._server = self._api(settings)
         except BaseException:
@@ -132,6 +138,7 @@ class Service:
         self._is_ready = False
         self._ticked = 0.0
         self._doubted = False  # by the tick before this one
+        self._swamped = False  # changes were not noted, and no scan was asked for since
         self.clean = True
         """After :meth:`run`: whether all threads have ended."""
 
@@ -199,8 +206,8 @@ class Service:
 
     def _pass_on(self) -> None:
         heard = self._watch.take()
-        if heard.keys:
-            self.engine.changed(heard.keys)
+        if heard.keys and not self.engine.changed(heard.keys):
+            self._swamped = True
         if heard.folders:
             self.survey.request_folders(heard.folders)
         if heard.modes:
@@ -221,6 +228,10 @@ class Service:
         self.engine.tick()
         self._server.tick()
         self._queries.tick()
+        self._leisure.tick()
+        if self._swamped and self.engine.has_room():
+            self._swamped = False
+            self.survey.request_scan()
         self._watch.probe()
         doubt = self._watch.doubt() or (
             "it does not report what was changed for it to see" if self._watcher.trouble(self._watcher.slow) else None

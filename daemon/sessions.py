@@ -25,15 +25,22 @@ class Sessions:
         """Sessions whose last look left something unread: which share of the bytes was processed."""
 
     def load(
-        self, conn: duckdb.DuckDBPyConnection, processor: str, version: int, failures: Mapping[str, Failure]
+        self,
+        conn: duckdb.DuckDBPyConnection,
+        processor: str,
+        version: int,
+        failures: Mapping[str, Failure],
+        names: dict[str, str] | None = None,
     ) -> Iterable[tuple[str, int]]:
         """Take the state from the database; what is in quarantine is left alone until it looks different.
+
+        ``names``: see :func:`positions.load`.
 
         Returns:
             Each session that was run, with the hash of its device and inode.
 
         """
-        known = positions.load(conn, processor, version)
+        known = positions.load(conn, processor, version, names)
         self._current, self.recorded, self.partial = known.current, known.foreign, known.partial
         places = list(zip(known.current, known.inodes, strict=True))
         for key, failure in failures.items():
@@ -71,10 +78,16 @@ class Sessions:
             self.partial.pop(old, None)
             self._cursors.drop(old)
 
-    def refused(self, key: str) -> None:
-        """It cannot be read: if nothing else is known of it, nothing of it was processed."""
+    def refused(self, key: str) -> bool:
+        """It cannot be read; returns whether something of it was processed before."""
         if key not in self._current:
             self.partial[key] = 0.0
+        return self.partial.get(key) != 0.0
+
+    def gone(self, key: str) -> None:
+        """There is no such file any more: if nothing of it was ever processed, it is not known any more."""
+        if self.partial.pop(key, None) == 0.0 and self._cursors.get(key) is None:
+            self._current.pop(key, None)
 
     def start_anew(self, keys: Iterable[str]) -> None:
         """What was known of these is to be forgotten: the database says what to do with them."""

@@ -26,6 +26,7 @@ from daemon.errors import SessionGoneError, printable
 from daemon.lines import Split, split
 from daemon.look import Look, nothing_new, position
 from daemon.opening import open_session
+from daemon.unfinished import LEAST_BYTES, Unfinished
 from processors.contract import is_utf8
 
 RACY_NS = 2_000_000_000
@@ -59,11 +60,13 @@ class _Active:
     """What is kept of a session in memory. Its lock is held during a look: lanes share what one has read.
 
     ``prefixes``: the latest few, for lanes at different offsets. ``shared``: the latest look, and from where.
+    ``unfinished``: the last line of the latest look, if it is long and has no end.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     prefixes: list[_Prefix] = field(default_factory=list)
     shared: tuple[tuple[object, ...], Look] | None = None
+    unfinished: Unfinished | None = None
 
 
 class Transcripts:
@@ -229,6 +232,8 @@ class Transcripts:
     def _read(self, fd: int, signature: Signature, cursor: Cursor | None, prefix: _Prefix, active: _Active) -> Look:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
+        if place == Place.LINE_START and not prefix.clean and (longer := self._longer(fd, signature, prefix, active)):
+            return longer
         hasher = prefix.hasher.copy()
         hole = self._content.hole(fd, prefix.offset, signature.size) if place == Place.LONG_LINE else 0
         if hole:  # zeros in a line that is skipped, and what is behind them is seen by the next look
@@ -244,11 +249,15 @@ class Transcripts:
         fingerprint = hasher.named() if used else prefix.fingerprint
         more = not at_end
         file_hash = "" if more else fingerprint
+        offset = prefix.offset + parsed.used
+        active.unfinished = None
         if parsed.used < len(data) and not more:
             whole = hasher.copy()
             whole.update(data[parsed.used :])
             file_hash = whole.named()
-        offset = prefix.offset + parsed.used
+            if (end := prefix.offset + len(data)) - offset > LEAST_BYTES:
+                last = data[-SAMPLE_BYTES:]
+                active.unfinished = Unfinished(signature, offset, fingerprint, end, whole, last)
         still = Signature.of(os.fstat(fd)) == signature
         clean = prefix.clean and still
         head = prefix.head if len(prefix.head) == SAMPLE_BYTES else (prefix.head + used)[:SAMPLE_BYTES]
@@ -272,14 +281,45 @@ class Transcripts:
         )
         return replace(look, changed=False) if not look.data and position(cursor) == position(look) else look
 
+    def _longer(self, fd: int, signature: Signature, prefix: _Prefix, active: _Active) -> Look | None:
+        """The look at a file whose last line got longer and has no end yet; None if that is not so."""
+        known = active.unfinished
+        if known is None or not known.may_go_on(signature, prefix.offset, prefix.fingerprint, self._line_limit):
+            return None
+        begin, wanted = known.end - len(known.last), signature.size - known.end + 1
+        data = self._content.read(fd, len(known.last) + wanted, begin)
+        if not data.startswith(known.last) or len(data) == len(known.last) + wanted:  # it is growing just now
+            return None
+        active.unfinished = known = known.goes_on(data[len(known.last) :], signature, SAMPLE_BYTES)
+        if known is None:
+            return None
+        reached = replace(prefix, signature=signature)
+        active.prefixes = [reached, *(kept for kept in active.prefixes if kept.offset != prefix.offset)][:PREFIXES]
+        return Look(
+            signature=signature,
+            offset=prefix.offset,
+            fingerprint=prefix.fingerprint,
+            place=Place.LINE_START,
+            settled=False,
+            file_hash=known.hasher.named(),
+            start=prefix.offset,
+            recheck=True,
+        )
+
     def _fill(self, fd: int, offset: int, place: Place, size: int) -> tuple[bytes, bool]:
         """A chunk from ``offset`` on that holds at least one line's end, or the limit, or the file's end."""
         # One byte more than there should be: if it is there, the file is growing.
         wanted = max(1, min(self._chunk_bytes, size - offset + 1))
         data = self._content.read(fd, wanted, offset)
-        while len(data) == wanted <= self._line_limit and place != Place.LONG_LINE and b"\n" not in data:
-            data += self._content.read(fd, wanted, offset + wanted)
-            wanted *= 2
+        if place == Place.LONG_LINE or b"\n" in data:
+            return data, len(data) < wanted
+        # Never more than what tells that the line is over the limit: several of these may be in memory at once.
+        while len(data) == wanted <= self._line_limit:
+            more = self._content.read(fd, min(wanted, self._line_limit + 1 - wanted), offset + wanted)
+            wanted += min(wanted, self._line_limit + 1 - wanted)
+            data += more
+            if b"\n" in more:
+                break
         return data, len(data) < wanted
 
 

@@ -160,7 +160,8 @@ class Workers:
                     self.hanging -= 1
                     if self.paused and not self._lane.closed:  # what hung has come back: go on
                         self.paused = False
-                        self._add()
+                        while len(self._workers) < self._count:  # more than one may be missing by now
+                            self._add()
                         self._lane.wake.notify_all()
 
     def _ready(self, worker: Worker) -> bool:

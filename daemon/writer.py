@@ -30,8 +30,8 @@ from daemon.store import transaction
 from daemon.tables import ResultTable
 
 MOST_BYTES = 128 << 20
-"""Of sessions, read by the runs that wait to be written; whoever hands over more waits too, so that memory does not
-fill up instead. Backlog's share is bounded by number already (see daemon.lane)."""
+"""Of sessions read by the runs that wait to be written, or of rows made of them. Whoever hands over more waits, so
+that memory does not fill up. Backlog's share is bounded by number already (see daemon.lane)."""
 
 GROUP_RUNS, GROUP_ROWS = 64, 4_000
 """A group of backlog is closed at so many: a commit costs much and a row little. Lanes have more runs than that under
@@ -39,6 +39,9 @@ way (see daemon.lane), so that the next group fills while one is written."""
 
 BUSY_RUNS, BUSY_ROWS = 32, 600
 """The same while live changes arrive: about 15 ms of writing, which one of them may have to wait for."""
+
+CARRIES_COUNT = 4
+"""Times what they count as in a fold: some 25 MB of them are folded, however few entries there are."""
 
 BUSY_SECONDS = 1.0  # so long after an urgent run
 LINGER_SECONDS = 0.1  # backlog waits so long for more of it
@@ -64,14 +67,17 @@ class Writer:
         self._closing = threading.Event()  # set once; also ends the waits of a blocked writer
         self.persistence = Persistence(events, self._closing)
         self._fold_until = 0.0  # set before it
-        self._wake = threading.Condition()  # guards the next three
+        self._wake = threading.Condition()  # guards the next four
         self._urgent: deque[Queued] = deque()
         self._backlog: deque[Queued] = deque()
         self._queued_bytes = 0
+        self.waiting = 0  # threads that wait for room
         # The writer's own:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
         self.failure: BaseException | None = None
+        self.groups = 0
+        """How many with runs have been written; may be read by any thread."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -90,7 +96,9 @@ class Writer:
         with self._wake:
             mine = threading.current_thread() is self._thread  # which cannot wait for itself
             while 0 < self._queued_bytes > MOST_BYTES - queued.bytes and not (mine or self.failure):
+                self.waiting += 1
                 self._wake.wait()
+                self.waiting -= 1
             if self.failure is not None:
                 raise StoreError("the writer has stopped", "see the log")
             (self._urgent if urgent else self._backlog).append(queued)
@@ -174,6 +182,7 @@ class Writer:
                 self.persistence.busy_since = time.monotonic()
                 self._room.look()
                 self._write(queued)
+                self.groups += any(isinstance(entry.item, Commit) for entry in queued)
                 self._folding.step(idle=not queued)
                 self.persistence.busy_since = None
                 if self._closing.is_set() and not (self._urgent or self._backlog):
@@ -237,8 +246,9 @@ class Writer:
 
     def _remember(self, notes: Sequence[FailureNote]) -> None:
         with transaction(self._conn):
-            for note in notes:
-                forget(self._conn, note.processor, [note.session_key])
+            for processor in {note.processor for note in notes}:
+                keys = [note.session_key for note in notes if note.processor == processor and note.failure is None]
+                forget(self._conn, processor, keys)
             remember(self._conn, [note.failure for note in notes if note.failure is not None])
 
     def _commit(self, group: Sequence[tuple[Commit, Done]]) -> None:
@@ -257,7 +267,7 @@ class Writer:
             return
         rows = sum(commit.size for commit in commits)
         carries = sum(len(commit.entry.cursor.carry or b"") // CARRY_BYTES for commit in commits)
-        self._folding.add(len(commits) + carries, rows)
+        self._folding.add(len(commits) + CARRIES_COUNT * carries, rows)
         self._events.committed(len(commits), rows, time.monotonic() - started)
         for _, done in group:
             done(None)

@@ -28,6 +28,11 @@ REQUEST_SECONDS = 10.0
 """How long a client may take to say what it wants, and how long it may say nothing."""
 
 MOST_CONNECTIONS = 256
+"""Who asks while there are more is told to come later."""
+
+MOST_SILENT = 1024
+"""Who connects while there are so many is not even heard: each takes a descriptor, which sessions need, too."""
+
 STOP_SECONDS = 1
 RESTART_SECONDS = 5.0
 
@@ -42,6 +47,8 @@ class _Protocol(H11Protocol):
         self.app_state = {**self.app_state, "peer": peer}
         self._silent_since = self.loop.time()
         self._look()
+        if len(self.connections) > MOST_SILENT:
+            transport.abort()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

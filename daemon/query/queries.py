@@ -95,6 +95,8 @@ class Queries:
         self._closed = False
         self._threads: list[threading.Thread] = []
         self.watch = Watch(connect(), settings)
+        self.asked = 0
+        """How many questions there were; may be read by any thread."""
 
     def start(self) -> None:
         """Begin to answer."""
@@ -136,6 +138,7 @@ class Queries:
             if len(self._waiting) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} queries wait already", "ask again later")
             self._waiting.append((asked, work))
+            self.asked += 1
             self._wake.notify()
         self._fill()
         return asked

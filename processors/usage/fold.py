@@ -1,8 +1,6 @@
 """The fold itself: lines in, rows of four tables out."""
 
 from collections.abc import Iterable
-from itertools import islice
-from typing import Any
 
 from processors.contract import ProcessorResult
 from processors.turns import Turn
@@ -10,7 +8,7 @@ from processors.usage.events import EVENTS, Event, columns_of, command_events, t
 from processors.usage.messages import MESSAGES
 from processors.usage.place import Place, place_of
 from processors.usage.prompts import PROMPT_LINES, is_prompt
-from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, key_of, micros, short
+from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, keep_newest, key_of, micros, short
 from processors.usage.tokens import searches, tokens
 
 MAX_OPEN_CALLS = 10_000
@@ -167,7 +165,7 @@ class Fold:
         if len(copies) == MAX_COPIES:
             del copies[0]
         copies.append((event.event_number, event.occurred_at, event.id))
-        _keep_newest(self.summary.open_calls, MAX_OPEN_CALLS)
+        keep_newest(self.summary.open_calls, MAX_OPEN_CALLS)
 
     def _user(self, turn: Turn, now: int | None) -> None:
         message = turn.message
@@ -208,7 +206,7 @@ class Fold:
         calls = self.summary.open_calls.pop(tool_use_id, None)
         if calls is None:
             self.summary.early_results.setdefault(short(tool_use_id), (is_error, now))
-            _keep_newest(self.summary.early_results, MAX_EARLY_RESULTS)
+            keep_newest(self.summary.early_results, MAX_EARLY_RESULTS)
             return
         for call in calls:
             self._settle(call, is_error, now)
@@ -223,10 +221,3 @@ class Fold:
             event.is_error, event.finished_at, event.duration_ms = is_error, now, duration
         else:
             self.settled.append((number, known_as, called_at, is_error, now, duration))
-
-
-def _keep_newest(kept: dict[Any, Any], most: int) -> None:
-    """Give the oldest up where there are too many; a tenth at a time, since finding the oldest walks over gaps."""
-    if len(kept) > most:
-        for key in list(islice(kept, most // 10)):
-            del kept[key]

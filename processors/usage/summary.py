@@ -4,6 +4,8 @@ import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -63,6 +65,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT = float(1 << 32)
 
+MAX_RESPONSES = 10_000
+"""So many are known at a time, the newest: a line that repeats an older one counts as a response of its own in the
+summary (and not in ``usage_tokens``). Each commit writes all of them."""
+
 _SIDECHAIN = b""
 """What stands for the request of all copies of a response that are in sidechains."""
 
@@ -85,8 +91,9 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     stand in a file twice); ``early_results``, by hashed tool_use_id, whether a result is an error, and its time, if
     the call has not come yet. ``responses`` holds, by hashed message id, the counts of each of its requests by hashed
     request id, as they were in the copy with the largest total: a response is several lines and counts once. What
-    sidechains say of it stands there as one more request, until there is another. ``has_rows``: there are rows with
-    this ``session_id``, so that it stays what it is, known or not.
+    sidechains say of it stands there as one more request, until there is another. ``former_responses``: how many are
+    not in there any more. ``has_rows``: there are rows with this ``session_id``, so that it stays what it is, known
+    or not.
     """
 
     lines: int = 0
@@ -117,6 +124,7 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     counted_responses: int = 0
     early_results: dict[bytes, tuple[bool, int | None]] = msgspec.field(default_factory=dict)
     has_rows: bool = False
+    former_responses: int = 0
 
     def see_times(self, times: Iterable[int]) -> None:
         """Count the time between lines, in the order in which they stand in the file."""
@@ -158,7 +166,7 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
                 self.counted_responses += 1
                 self._add(spent.kinds(), NOTHING)
             return
-        known = self.responses.setdefault(short(message.id), {})
+        known = self._response(short(message.id))
         if not known and message.model is not None and message.model != SYNTHETIC:
             self.models[message.model] = self.models.get(message.model, 0) + 1
         if spent is None:
@@ -176,6 +184,14 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             known[request] = now
             self._add(now, before)
 
+    def _response(self, name: bytes) -> dict[bytes, Kinds]:
+        """The requests of a response; the oldest are given up where there are too many."""
+        known = self.responses.get(name)
+        if known is None:
+            known = self.responses[name] = {}
+            self.former_responses += keep_newest(self.responses, MAX_RESPONSES)
+        return known
+
     def _add(self, now: Kinds, before: Kinds) -> None:
         for kind in range(4):
             self.totals[kind] += now[kind] - before[kind]
@@ -190,7 +206,7 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             self.active_micros / 1e6,
             None if started is None or ended is None else (ended - started) / 1e6,
             self.user_messages,
-            len(self.responses),
+            len(self.responses) + self.former_responses,
             self.tool_calls,
             self.tool_errors,
             self.skill_invocations,
@@ -220,6 +236,19 @@ class Summary(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             "unanswered_calls": (self.tool_calls - self.answered_calls, self.tool_calls),
             "lines_without_usage": (self.assistant_lines - self.usage_lines, self.assistant_lines),
         }
+
+
+def keep_newest(kept: dict[Any, Any], most: int) -> int:
+    """Give the oldest up where there are too many; a tenth at a time, since finding the oldest walks over gaps.
+
+    Returns how many were.
+    """
+    if len(kept) <= most:
+        return 0
+    oldest = list(islice(kept, most // 10))
+    for key in oldest:
+        del kept[key]
+    return len(oldest)
 
 
 def key_of(text: str) -> int:

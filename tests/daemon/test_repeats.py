@@ -1,8 +1,13 @@
 """Many events of one kind: the first are told, the others are counted, none is forgotten."""
 
+import io
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.journal import listener
 from daemon.repeats import BURST, MOST, WINDOW_SECONDS, Repeats
 
 
@@ -88,3 +93,17 @@ def test_each_event_is_told_or_counted_once(steps):
     for event in "abc":
         counts = [fields.get("repeats", 1) for _, name, fields in log.told if name == event]
         assert sum(counts) == [name for name, _ in steps].count(event)
+
+
+@pytest.mark.parametrize(
+    ("level", "goes_on", "written"), [("info", True, BURST), ("debug", True, 100), ("info", False, 100)]
+)
+def test_the_log_of_a_daemon_is_bounded_wherever_it_goes_unless_somebody_looks_on(level, goes_on, written):
+    stream = io.StringIO()
+    log = listener(level, stream=stream, goes_on=goes_on)
+    for _ in range(100):
+        log("warning", "run_failed", {"processor": "p", "session_file": "alice/x.jsonl"})
+    assert len(stream.getvalue().splitlines()) == written
+    log.flush()
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert written + sum(entry.get("repeats", 0) for entry in entries) == 100

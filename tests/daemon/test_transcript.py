@@ -418,3 +418,65 @@ def test_a_digest_uses_the_algorithm_of_the_hash_that_it_is_compared_with(root):
     plain = md5(LINES + b'{"unfinished', usedforsecurity=False).hexdigest()
     assert reader.transcripts.digest(KEY, like="0" * 32) == plain
     assert reader.transcripts.digest(KEY, like="blake3:0") == compute_file_hash(reader.path)
+
+
+@given(st.lists(st.tuples(PIECE, st.booleans(), st.sampled_from([RACY, QUIET])), max_size=8), st.integers(40, 80))
+@example([(b'{"a": 1', False, RACY), (b"2", False, RACY), (b"}", False, RACY)], 80)
+def test_any_way_of_appending_to_a_long_line_gives_the_lines_of_the_whole_file(appends, limit):
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr("daemon.transcript.LEAST_BYTES", 0)
+        reader = Reader(folder, chunk_bytes=limit // 2, line_limit=limit)
+        for piece, restart, now in appends:
+            reader.append(piece)
+            if restart:
+                reader.restart()
+            reader.read(now)
+            assert_as_plain(reader, limit)
+
+
+def test_a_line_that_grows_in_pieces_is_not_read_again_for_each_of_them(root):
+    reader = Reader(root)
+    reader.append(b'{"before": 1}\n{"long": "')
+    for _ in range(64):
+        reader.append(b"x" * (1 << 16))
+        reader.read()
+        assert_as_plain(reader)
+    reader.append(b'"}\n{"after": 1}\n')
+    reader.read()
+    assert_as_plain(reader)
+    assert reader.transcripts.bytes_read <= 2.5 * reader.path.stat().st_size
+
+
+def test_a_long_line_that_grows_where_it_was_edited_is_read_again(root):
+    reader = Reader(root)
+    reader.append(b'{"long": "' + b"x" * (1 << 17))
+    reader.read()
+    with reader.path.open("r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b'"}\n{"after": 1}\n')
+    reader.read()
+    assert_as_plain(reader)
+
+
+def test_a_long_line_that_ends_like_an_object_is_tried_once_it_is_quiet(root):
+    reader = Reader(root)
+    reader.append(b'{"long": "' + b"x" * (1 << 21))
+    reader.read()
+    read = reader.transcripts.bytes_read
+    for _ in range(16):
+        reader.append(b"x}")
+        assert reader.read()[-1].recheck
+    assert reader.transcripts.bytes_read - read < 1 << 16
+    reader.append(b'"}')
+    assert reader.read()[-1].recheck
+    reader.read(QUIET)
+    assert_as_plain(reader)
+    assert len(lines_of(reader.data)) == 1
+
+
+def test_no_more_of_a_line_is_read_at_once_than_tells_that_it_is_too_long(root):
+    reader = Reader(root, chunk_bytes=1 << 16, line_limit=1 << 20)
+    reader.append(b"x" * (4 << 20) + b"\n")
+    looks = reader.read()
+    assert max(look.offset - look.start for look in looks) == (1 << 20) + 1
+    assert_as_plain(reader, 1 << 20)

@@ -3,6 +3,7 @@
 import json
 import time
 
+import msgspec
 import pytest
 
 from processors import Batch, Turn
@@ -10,7 +11,7 @@ from processors.testing import check_fold
 from processors.turns import LineDecoder
 from processors.usage import UsageProcessor
 from processors.usage.fold import MAX_COPIES, MAX_EARLY_RESULTS, MAX_OPEN_CALLS, Fold
-from processors.usage.summary import Summary
+from processors.usage.summary import MAX_RESPONSES, SUMMARY, Summary
 
 
 def said(text) -> bytes:
@@ -86,3 +87,21 @@ def test_results_beyond_the_bound_are_given_up_wherever_it_is_cut(cut):
     lines = [said([result(f"t{number}")]) for number in range(1_500)]
     lines += [answer(call(f"t{number}")) for number in range(1_500)]
     check_fold(UsageProcessor(), lines, [cut])
+
+
+def test_what_is_remembered_of_responses_is_bounded_and_each_is_counted():
+    fold = Fold("eve/e.jsonl", Summary())
+    number = MAX_RESPONSES + 5_000
+
+    def add(*names):
+        spent = {"input_tokens": 1, "output_tokens": 1}
+        lines = [json.dumps({"type": "assistant", "message": {"id": n, "model": "m", "usage": spent}}) for n in names]
+        fold.add(map(LineDecoder(Turn), (line.encode() for line in lines)))
+
+    for n in range(number):
+        add(f"m{n}", f"m{n}")
+    summary = fold.summary
+    assert MAX_RESPONSES * 0.9 <= len(summary.responses) <= MAX_RESPONSES
+    row = dict(zip(SUMMARY.columns, summary.row(None), strict=True))
+    assert (row["assistant_messages"], row["input_tokens"], row["usage_lines"]) == (number, number, 2 * number)
+    assert len(msgspec.msgpack.encode(summary)) < 1 << 20
