@@ -8,7 +8,6 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from daemon import corrections
 from daemon.commit import fold_all
 from daemon.config import Settings, bytes_of
 from daemon.cursor import Signature, utc_now
-from daemon.errors import ContractError, StoreError, printable
+from daemon.errors import ContractError, printable
 from daemon.events import Events
 from daemon.failures import Failure, forget, load_failures, once_more, remember
 from daemon.inflight import Notes
@@ -119,8 +118,7 @@ class Engine:
 
     def give_back(self) -> None:
         """Have the writer give memory back that nobody uses now: not while it makes a checkpoint."""
-        with suppress(StoreError):  # it has stopped, and the service knows
-            self.writer.submit(Order(lambda conn: give_back(conn, self._memory_limit)), urgent=True)
+        self.writer.offer(Order(lambda conn: give_back(conn, self._memory_limit)))
 
     def has_backlog(self) -> bool:
         """Whether some processor has sessions to look at that nobody waits for."""

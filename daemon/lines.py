@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from daemon.cursor import Place
-from processors.contract import is_utf8
+from processors.batch import is_utf8
 from processors.turns import load_object
 
 

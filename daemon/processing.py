@@ -14,7 +14,8 @@ import msgspec
 
 from daemon.errors import ContractError, printable
 from daemon.shapes import Part, Shape
-from processors.contract import Batch, ProcessorResult
+from processors.batch import Batch
+from processors.contract import ProcessorResult
 from processors.registry import Registered
 
 MOST_CARRY_BYTES = 4 << 20

@@ -27,7 +27,7 @@ from daemon.lines import Split, split
 from daemon.look import Look, nothing_new, position
 from daemon.opening import open_session
 from daemon.unfinished import LEAST_BYTES, Unfinished
-from processors.contract import is_utf8
+from processors.batch import is_utf8
 
 RACY_NS = 2_000_000_000
 """A file changed this recently may change again without its timestamps showing it: the coarsest clock of a

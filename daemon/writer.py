@@ -105,6 +105,14 @@ class Writer:
             self._queued_bytes += queued.bytes
             self._wake.notify_all()
 
+    def offer(self, order: Order) -> bool:
+        """Queue what need not be done at all, if there is room for it now; returns whether there was."""
+        with self._wake:
+            if self.failure is not None or self._queued_bytes > MOST_BYTES // 2:
+                return False
+            self.submit(order, urgent=True)
+            return True
+
     def check(self) -> None:
         """Raises UnavailableError if the database cannot be written: who gives an order need not wait for that."""
         if self.persistence.blocked_since is not None:

@@ -3,7 +3,8 @@
 from processors import Batch, IncrementalProcessor, ProcessorResult, Table
 """
 
-from processors.contract import Batch, IncrementalProcessor, ProcessorResult, SessionProcessor, Table, View
+from processors.batch import Batch
+from processors.contract import IncrementalProcessor, ProcessorResult, SessionProcessor, Table, View
 from processors.turns import Turn, parse_jsonl
 
 __all__ = [

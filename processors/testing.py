@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import Batch, Rows, Table
+from processors.batch import Batch
+from processors.contract import Rows, Table
 from processors.registry import Registered, register
 
 

@@ -5,6 +5,7 @@ the ordinary line quickly; where it is stricter than that (lone surrogates, ``Na
 than the model's), the line takes a slower, more liberal path instead of being lost.
 """
 
+import codecs
 import errno
 import json
 import os
@@ -21,6 +22,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 _decode_any = msgspec.json.Decoder().decode
 NOT_DECODED = (msgspec.DecodeError, ValueError, RecursionError)
 """What decoding raises: RecursionError where nesting is deeper than the interpreter's limit allows."""
+
+_SPACE = b" \t\r\n"  # as JSON has it
 
 LONGEST_LINE = 64 << 20
 """What is longer is no line of a transcript; the daemon's own limit is the same, if its settings say nothing else."""
@@ -134,6 +137,8 @@ def load_object(line: bytes) -> dict[str, Any] | None:
 
     Lone surrogates, which no database can store, are replaced by U+FFFD.
     """
+    if not line.removeprefix(codecs.BOM_UTF8).lstrip(_SPACE).startswith(b"{"):
+        return None  # by far the quickest way to say so, for whoever writes millions of such lines
     try:
         value = _decode_any(line)
     except NOT_DECODED:

@@ -1,6 +1,7 @@
 """The processor: its tables and views, and the settings that it takes."""
 
-from processors.contract import Batch, ProcessorResult
+from processors.batch import Batch
+from processors.contract import ProcessorResult
 from processors.usage.events import EVENTS
 from processors.usage.fold import Fold
 from processors.usage.messages import MESSAGES

@@ -11,7 +11,7 @@ from blake3 import blake3
 from daemon.config import Settings
 from daemon.once import scan_once
 from daemon.store import open_database
-from processors.contract import Batch
+from processors.batch import Batch
 from processors.registry import load as load_processors
 from processors.registry import register
 from processors.turns import Turn

@@ -8,7 +8,7 @@ from blake3 import blake3
 
 from daemon.transcript import Transcripts
 from processors import Batch, Turn
-from processors.contract import is_utf8
+from processors.batch import is_utf8
 from processors.turns import LineDecoder, liberal, load_object
 from tests.fuzz import reference
 from tests.fuzz.follower import QUIET, RACY, Follower
