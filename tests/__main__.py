@@ -8,8 +8,7 @@ GATES = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    # Three at a time on two cores: many tests wait for a daemon. What has one machine or one database is one group.
-    ("pytest", "--numprocesses=3", "--dist=loadgroup"),
+    ("pytest", "--numprocesses=3"),  # on two cores, as many tests wait for a daemon
 )
 
 

@@ -14,6 +14,22 @@ settings.register_profile(
 settings.load_profile("sessiond")
 
 
+TOGETHER = ("tests/system/service/", "tests/system/torture/", "tests/system/test_hostile_words.py")
+"""What shares one booted machine, one daemon or one place runs in one process, one test after the other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Spread single tests over the processes; those of one of the above are one."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # tests run without it, too
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture
 def root(tmp_path):
     """An empty root; ``alice`` has a folder in it."""

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("hostile words")  # they share a place
-
 WORDS = "\x1b]0;owned[red]\x07\x1b[2J\u202e\x9b31m\x7f\u2028\u200b\r\n\tx"
 NAME = WORDS.replace("/", "")
 OWNED = "owned[red]"

@@ -2,11 +2,7 @@
 
 import json
 
-import pytest
-
 from tests.system.service.conftest import UNIT
-
-pytestmark = pytest.mark.xdist_group("machine")  # there is one
 
 
 def said(host, check="unit"):

@@ -4,8 +4,6 @@ import pytest
 
 from tests.system.service.conftest import ROOT, UNIT
 
-pytestmark = pytest.mark.xdist_group("machine")  # there is one
-
 SABOTEUR = """
 import os, signal, threading, time
 from daemon import progress, service, writer

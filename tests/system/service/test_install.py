@@ -6,8 +6,6 @@ import pytest
 
 from tests.system.service.conftest import DB, ROOT, UNIT, build
 
-pytestmark = pytest.mark.xdist_group("machine")  # there is one
-
 PLACED = (
     "/usr/local/lib/systemd/system/sessiond.service",
     "/usr/local/lib/systemd/system/sessiond-revive.timer",

@@ -9,8 +9,6 @@ import pytest
 from daemon.journald import message_id
 from tests.system.service.conftest import DB, ROOT, UNIT
 
-pytestmark = pytest.mark.xdist_group("machine")  # there is one
-
 PROBE = """
 import errno, os, socket
 from processors import ProcessorResult, Table

@@ -13,8 +13,6 @@ from tests.system.torture.runner import Runner
 from tests.system.torture.scripts import generate, load
 from tests.system.torture.shrink import shrink
 
-pytestmark = pytest.mark.xdist_group("torture")  # one after the other, on one database
-
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 SEEDS = range(16)
 RANDOM = 4
