@@ -223,7 +223,9 @@ class Remote:
         """See :meth:`Client.export`."""
         address = "/export?" + urlencode([("table", table) for table in tables], errors="surrogatepass")
         with self._ask("GET", address) as answer:
-            return write_parquet(answer, folder, progress)
+            written = write_parquet(answer, folder, progress)
+            answer.read()  # its end comes when the daemon is done with it, and may be asked for the next one
+            return written
 
     def _json(self, method: str, address: str, body: object = None) -> dict[str, Any]:
         with self._ask(method, address, body) as answer:
