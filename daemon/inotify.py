@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from watchdog.events import DirCreatedEvent, DirMovedEvent, FileCreatedEvent, FileMovedEvent, FileSystemEvent
 from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyEmitter, InotifyObserver, InotifyWatchGroup
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent, PathedInotifyEvent
 
 from daemon.tree import Walk
@@ -98,8 +98,30 @@ class _Group(InotifyWatchGroup):
             wd = self._inotify_fd.add_callback(itself, self.event_mask, self._callback, self._id)
         except OSError:
             return  # the limit is reached, or it is gone: the watches are counted by whoever scans
+        before = self._active_callbacks_by_watch.get(wd)
+        if before is not None and self._active_callbacks_by_path.get(before) == wd:
+            del self._active_callbacks_by_path[before]  # it was moved, which is not told yet
         self._active_callbacks_by_path[path] = wd
         self._active_callbacks_by_watch[wd] = path
+
+    def _move_watches(self, move_src_path: bytes, move_dst_path: bytes) -> bool:
+        """Watch all that is in a folder that was moved, too.
+
+        What was made in it before may be told before the move, and then there is nothing at its path any more.
+        """
+        was_watched = super()._move_watches(move_src_path, move_dst_path)
+        if was_watched and self.is_recursive:
+            self._add_all_callbacks(move_dst_path)
+        return was_watched
+
+    def _remove_watch_internally(self, wd: WatchDescriptor) -> None:
+        """Forget a watch, and its path unless another folder has that by now.
+
+        The path may be gone already; an error would leave all the other watches, and the threads, where they are.
+        """
+        path = self._active_callbacks_by_watch.pop(wd, None)
+        if path is not None and self._active_callbacks_by_path.get(path) == wd:
+            del self._active_callbacks_by_path[path]
 
     def _recursive_simulate(self, src_path: bytes) -> list[InotifyEvent]:
         events = []

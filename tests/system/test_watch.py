@@ -286,3 +286,43 @@ def test_what_a_scan_finds_of_a_session_that_is_just_being_run_is_not_lost(box, 
     blocked.go.set()
     live.wait_lines("alice/a.jsonl", 2, processor="blocked")
     assert live.of("missed") == []  # for all one knows
+
+
+def _group(live):
+    """What watchdog knows of the root's watches."""
+    return next(emitter._inotify for emitter in live.watch._observer.emitters if emitter.watch.is_recursive)
+
+
+def test_a_folder_that_is_made_in_one_that_is_moved_at_once_is_watched(box, live, line, until):
+    box.path("bob/x.jsonl")
+    until(live.watch.watches, 3)
+    with _group(live)._lock:  # both have happened when the first of them is told
+        box.path("bob/deep/er/b.jsonl").touch()
+        (box.root / "bob").rename(box.root / "carol")
+    until(live.watch.watches, 5)
+    box.append("carol/deep/er/b.jsonl", line(1))
+    live.wait_ids("carol/deep/er/b.jsonl", [1])
+    assert len(live.of("watch_armed")) == 1
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("ends", ["folder", "watcher"])
+def test_a_folder_that_was_moved_out_and_had_a_successor_goes_without_a_trace(box, live, until, ends):
+    folder, outside = box.root / "alice" / "project", box.folder / "outside"
+    folder.mkdir()
+    until(live.watch.watches, 3)
+    folder.rename(outside)
+    folder.mkdir()
+    until(live.watch.watches, 4)
+    folder.rmdir()
+    until(live.watch.watches, 3)
+    reader = live.watch._observer._inotify_fd
+    if ends == "folder":
+        outside.rmdir()
+        until(live.watch.watches, 2)
+        assert reader.is_alive()
+    else:
+        live.survey.request_rebuild()
+        live.wait("watch_armed", 2)
+        until(reader.is_alive, wanted=False)
+    assert not live.of("watch_doubted")
