@@ -208,6 +208,7 @@ class Service:
         heard = self._watch.take()
         if heard.keys and not self.engine.changed(heard.keys):
             self._swamped = True
+            self.survey.dropped()
         if heard.folders:
             self.survey.request_folders(heard.folders)
         if heard.modes:

@@ -52,11 +52,12 @@ class Survey:
         self._fallback_seconds = fallback_seconds
         self._armed = armed
         self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
-        self._wake = threading.Condition()  # guards the next five
+        self._wake = threading.Condition()  # guards the next six
         self._stop = False
         self._rebuild = True
         self._full = True
         self._folders: set[str] = set()
+        self._dropped = False  # what was reported was not noted, since the last full scan began
         self._forbidden: set[str] = set()  # folders that could not be listed, so that nothing in them is watched
         # The scanner's own:
         self._trusted = False  # the watcher has been sound since before the last full scan
@@ -88,6 +89,11 @@ class Survey:
     def request_scan(self) -> None:
         """Scan everything as soon as possible."""
         self._request(full=True)
+
+    def dropped(self) -> None:
+        """There was no room for changes that were reported: what the next scan finds, the watcher has not missed."""
+        with self._wake:
+            self._dropped = True
 
     def ask_scan(self) -> int:
         """Scan everything as soon as possible; returns what :meth:`scanned_since` takes."""
@@ -179,6 +185,8 @@ class Survey:
             rebuild, full, folders = self._rebuild, self._full, self._folders
             self._rebuild, self._full, self._folders = False, False, set()
             self._begun += full
+            if full and self._dropped:
+                self._dropped = self._trusted = False
         if not self._root_is_there():
             with self._wake:
                 self._begun -= full  # it was none

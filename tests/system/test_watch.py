@@ -326,3 +326,19 @@ def test_a_folder_that_was_moved_out_and_had_a_successor_goes_without_a_trace(bo
         live.wait("watch_armed", 2)
         until(reader.is_alive, wanted=False)
     assert not live.of("watch_doubted")
+
+
+def test_changes_that_there_is_no_room_for_are_found_by_a_scan_and_the_watcher_is_not_blamed(
+    box, live, line, until, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.lane_state.MOST_WAITING", 0)
+        box.append("alice/a.jsonl", line(1))
+        until(lambda: live.service._swamped)
+        box.append("bob/b.jsonl", line(2))
+        until(lambda: "bob/b.jsonl" in live.watch._before)
+    live.wait_ids("alice/a.jsonl", [0, 1])
+    live.wait_ids("bob/b.jsonl", [2])
+    live.wait("scanned", 2)
+    assert not live.of("missed")
+    assert len(live.of("watch_armed")) == 1
