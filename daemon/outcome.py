@@ -97,9 +97,9 @@ class Outcomes:
         self.committed(taken, look, commit)
 
     def committed(self, taken: Taken, look: Look, commit: Commit, error: BaseException | None = None) -> None:
-        """The run is durable, or could not be written through its own fault."""
+        """The run is durable, or could not be written: through its own fault, unless it is the disk's at a stop."""
         if error is not None:
-            self.fail(taken, About(content_of(self._lane.spec, look), look.signature), describe(error))
+            self.none(taken, About(content_of(self._lane.spec, look), look.signature), error)
             return
         self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
         if commit.ran:
@@ -147,8 +147,11 @@ class Outcomes:
         else:
             self._lane.done(taken.key, None, again=retry_at)
 
-    def none(self, taken: Taken, about: About | None, error: Exception) -> None:
-        """The run ended with one of :data:`NO_OUTCOME`; ``about`` is None if the file was not even looked at."""
+    def none(self, taken: Taken, about: About | None, error: BaseException) -> None:
+        """The run ended with one of :data:`NO_OUTCOME`, or could not be written.
+
+        ``about`` is None if the file was not even looked at.
+        """
         cause = cause_of(error)
         if isinstance(error, SessionBusyError) or is_conflict(cause):
             self._events.busy(self._name, printable(taken.key), run=taken.run)

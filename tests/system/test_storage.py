@@ -113,6 +113,22 @@ def test_a_disk_that_is_full_pauses_the_daemon_until_it_is_not(box, line, disk):
     assert _counts(box) == [(1000, 1000)]
 
 
+def test_a_stop_while_the_disk_is_full_is_no_sessions_fault(box, line, disk):
+    daemon = box.daemon(debounce_ms=0, settle_seconds=3600, max_attempts=1)
+    box.append(KEY, line(0))
+    daemon.wait("folded")
+    filler = _fill(box)
+    box.append(KEY, *(line(number, "x" * 1000) for number in range(1, 1000)))
+    daemon.wait("store_blocked")
+    filler.unlink()
+    daemon.stop()
+    assert not daemon.of("quarantined")
+    again = box.daemon()
+    again.wait_quiet()
+    assert again.stop() == 0
+    assert _counts(box) == [(1000, 1000)]
+
+
 def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     """A checkpoint that fails ends the database for the process; so commits go on without, while they can."""
     box.plugin("often", OFTEN)
