@@ -270,7 +270,7 @@ def _like(old: Path, new: Path) -> None:
 def _set_aside(path: Path, *, keep: bool = False) -> Path:
     """Give a database and its logs a further name; ``keep``: their own stay for now. Returns the new name."""
     for earlier in path.parent.glob(f"{path.name}.set-aside-*"):
-        if earlier.samefile(path):  # by a call that was killed here
+        if earlier.samefile(path) and _has_logs_of(path, earlier):  # by a call that was killed here
             return earlier
     stamp, number = f"{utc_now():%Y%m%dT%H%M%S}", 0
     while (aside := _beside(path, f"set-aside-{stamp}" + (f"-{number}" if number else ""))).exists():
@@ -284,6 +284,15 @@ def _set_aside(path: Path, *, keep: bool = False) -> Path:
         for ending in ("", *LOGS):
             Path(f"{path}{ending}").unlink(missing_ok=True)
     return aside
+
+
+def _has_logs_of(path: Path, aside: Path) -> bool:
+    """Whether a database's other name has the logs that it has now: it may have been written since."""
+    for ending in LOGS:
+        log, other = Path(f"{path}{ending}"), Path(f"{aside}{ending}")
+        if log.exists() != other.exists() or (log.exists() and not log.samefile(other)):
+            return False
+    return True
 
 
 def _put_in_place(db: Path, complete: Path) -> None:

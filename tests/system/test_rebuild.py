@@ -393,6 +393,23 @@ def test_whatever_ends_it_at_whatever_step_calling_it_again_finishes(box, line, 
     assert kill_at > 6
 
 
+def test_what_is_written_after_a_rebuild_was_killed_is_set_aside_too(box, line, stored, rebuilt, monkeypatch):
+    def killed(_db, _complete):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daemon.rebuild._put_in_place", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(Settings(root=box.root, db=box.db), load(["usage"])[0], lambda *_: None)
+    daemon = box.daemon()
+    box.append(STAYS, line(2000))
+    daemon.wait_lines(STAYS, 1)
+    daemon.kill()
+    log = Path(f"{box.db}.wal").read_bytes()
+    rebuilt()
+    assert any(path.read_bytes() == log for path in box.db.parent.glob("*.set-aside-*.wal"))
+    assert box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events") == [(1501, 1501)]
+
+
 def test_rebuilds_that_are_killed_at_any_moment_finish_at_last(box, stored):
     rng, moment = random.Random(1), threading.Event()
     for _ in range(4):
