@@ -234,7 +234,7 @@ class Watch(FileSystemEventHandler):
             return
         self._touched = now
         self._asked.setdefault(self._probe, now)  # first, as the report may come at once
-        for emitter in observer.emitters:
+        for emitter in list(observer.emitters):  # the scanner may be ending them just now
             group = emitter._inotify  # type: ignore[attr-defined]  # noqa: SLF001  # no public way in
             if emitter.watch.is_recursive and group is not None:
                 event = InotifyEvent(WatchDescriptor(0), InotifyConstants.IN_ATTRIB, 0, b"")

@@ -342,3 +342,11 @@ def test_changes_that_there_is_no_room_for_are_found_by_a_scan_and_the_watcher_i
     live.wait("scanned", 2)
     assert not live.of("missed")
     assert len(live.of("watch_armed")) == 1
+
+
+def test_a_watcher_that_is_ended_while_it_is_asked_does_not_end_the_daemon(live, monkeypatch):
+    observer = live.watch._observer
+    monkeypatch.setattr(_group(live)._move_event_grouper, "put_event", lambda _event: observer.unschedule_all())
+    live.watch._touched = 0.0
+    live.wait("watch_armed", 2)
+    assert live.stop() == 0
