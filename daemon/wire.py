@@ -17,8 +17,9 @@ import pyarrow as pa
 from daemon.shapes import Part, Shape
 from processors.registry import Registered
 
-MOST_BYTES = 512 << 20
-"""Of one message: what a processor gives for a chunk of lines is about as much as the chunk."""
+MOST_BYTES = 2 << 30
+"""Of one message: twice the longest line and the largest chunk that can be set (see :mod:`daemon.config`). What a
+processor gives for a chunk of lines is about as much as the chunk."""
 
 _LENGTH_BYTES = 8
 _PIECE_BYTES = 1 << 20

@@ -17,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon import isolated, open_database
+from daemon.config import Settings
 from daemon.errors import NotStartedError, OverBudgetError, describe
 from daemon.isolated import InProcess, InThread, host_of
-from daemon.processing import Lines, ProcessorFailedError, cause_of
+from daemon.processing import MOST_CARRY_BYTES, Lines, ProcessorFailedError, cause_of
 from daemon.tables import make_tables
+from daemon.wire import MOST_BYTES
 from processors.registry import register
 from processors.usage import UsageProcessor
 
@@ -446,3 +448,9 @@ def test_one_that_does_not_get_ready_is_given_up(sides, place, monkeypatch):
     finally:
         (place / "evaluates.py").write_text(EVALUATES)
     assert sides.process._process is None
+
+
+@pytest.mark.parametrize("setting", ["chunk_bytes", "line_limit_bytes"])
+def test_the_most_that_can_be_set_fits_into_a_message(setting):
+    (most,) = (limit.le for limit in Settings.model_fields[setting].metadata if hasattr(limit, "le"))
+    assert most + MOST_CARRY_BYTES + (1 << 20) < MOST_BYTES
