@@ -233,7 +233,7 @@ class Transcripts:
         rewrite = cursor is not None and prefix.offset < cursor.offset
         place = cursor.place if cursor is not None and not rewrite else Place.LINE_START
         if place == Place.LINE_START and not prefix.clean and (longer := self._longer(fd, signature, prefix, active)):
-            return longer
+            return replace(longer, rewrite=rewrite)
         hasher = prefix.hasher.copy()
         hole = self._content.hole(fd, prefix.offset, signature.size) if place == Place.LONG_LINE else 0
         if hole:  # zeros in a line that is skipped, and what is behind them is seen by the next look

@@ -17,6 +17,7 @@ from daemon import compute_file_hash
 from daemon.cursor import Cursor, Place
 from daemon.errors import SessionGoneError
 from daemon.transcript import SAMPLE_BYTES, Transcripts
+from daemon.unfinished import LEAST_BYTES
 
 KEY = "alice/s.jsonl"
 RACY, QUIET = 0, 1 << 62
@@ -480,3 +481,15 @@ def test_no_more_of_a_line_is_read_at_once_than_tells_that_it_is_too_long(root):
     looks = reader.read()
     assert max(look.offset - look.start for look in looks) == (1 << 20) + 1
     assert_as_plain(reader, 1 << 20)
+
+
+def test_a_rewrite_by_a_long_line_that_grows_is_one_for_each_that_follows(root):
+    first, second = Reader(root), Reader(root)
+    second.transcripts = first.transcripts
+    for reader in (first, second):
+        reader.append(LINES)
+        reader.read()
+    first.path.write_bytes(b'{"a": "' + b"x" * LEAST_BYTES)
+    assert first.read()[0].rewrite
+    first.append(b"x")
+    assert second.read()[0].rewrite
