@@ -5,8 +5,10 @@ import mmap
 import os
 import tempfile
 import threading
+from functools import partial
 from hashlib import md5
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from blake3 import blake3
@@ -481,6 +483,36 @@ def test_no_more_of_a_line_is_read_at_once_than_tells_that_it_is_too_long(root):
     looks = reader.read()
     assert max(look.offset - look.start for look in looks) == (1 << 20) + 1
     assert_as_plain(reader, 1 << 20)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["append"] * 8 + ["edit", "cut"]), st.integers(0, 200), PIECE), max_size=12),
+    st.integers(1, 200),
+    st.booleans(),
+)
+def test_a_line_that_is_long_and_has_no_end_yet_is_read_as_any_other(steps, chunk_bytes, restart):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("daemon.transcript.LEAST_BYTES", 8),
+        patch("daemon.unfinished.MOST_WHOLE_BYTES", 60),
+    ):
+        reader = Reader(folder, chunk_bytes=chunk_bytes)
+        reader.append(b"")
+        grown = True
+        for what, at, piece in steps:
+            content = reader.path.read_bytes()
+            grown &= what == "append"
+            new = {"append": content + piece, "edit": content[:at] + piece + content[at + len(piece) :]}
+            reader.change(partial(reader.path.write_bytes, new.get(what, content[:at])))
+            reader.read()
+            if grown:  # what has its newline is there at once
+                whole = expected((content + piece)[: (content + piece).rfind(b"\n") + 1], 1 << 30)[0]
+                assert lines_of(reader.data)[: len(whole)] == whole
+        if restart:
+            reader.restart()
+        reader.read(QUIET)
+        assert_as_plain(reader)
+        assert reader.cursor.settled
 
 
 def test_a_rewrite_by_a_long_line_that_grows_is_one_for_each_that_follows(root):
