@@ -14,9 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon import compute_file_hash
+from daemon.content import SAMPLE_BYTES
 from daemon.cursor import Cursor, Place
 from daemon.errors import SessionGoneError
-from daemon.transcript import SAMPLE_BYTES, Transcripts
+from daemon.transcript import Transcripts
 
 KEY = "alice/s.jsonl"
 RACY, QUIET = 0, 1 << 62
