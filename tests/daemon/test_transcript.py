@@ -425,7 +425,7 @@ def test_a_digest_uses_the_algorithm_of_the_hash_that_it_is_compared_with(root):
 @example([(b'{"a": 1', False, RACY), (b"2", False, RACY), (b"}", False, RACY)], 80)
 def test_any_way_of_appending_to_a_long_line_gives_the_lines_of_the_whole_file(appends, limit):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr("daemon.transcript.LEAST_BYTES", 0)
+        patch.setattr("daemon.reading.LEAST_BYTES", 0)
         reader = Reader(folder, chunk_bytes=limit // 2, line_limit=limit)
         for piece, restart, now in appends:
             reader.append(piece)
