@@ -16,9 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon import compute_file_hash
+from daemon.content import SAMPLE_BYTES
 from daemon.cursor import Cursor, Place
 from daemon.errors import SessionGoneError
-from daemon.transcript import SAMPLE_BYTES, Transcripts
+from daemon.transcript import Transcripts
 from daemon.unfinished import LEAST_BYTES
 
 KEY = "alice/s.jsonl"
@@ -427,7 +428,7 @@ def test_a_digest_uses_the_algorithm_of_the_hash_that_it_is_compared_with(root):
 @example([(b'{"a": 1', False, RACY), (b"2", False, RACY), (b"}", False, RACY)], 80)
 def test_any_way_of_appending_to_a_long_line_gives_the_lines_of_the_whole_file(appends, limit):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr("daemon.transcript.LEAST_BYTES", 0)
+        patch.setattr("daemon.reading.LEAST_BYTES", 0)
         reader = Reader(folder, chunk_bytes=limit // 2, line_limit=limit)
         for piece, restart, now in appends:
             reader.append(piece)
@@ -493,7 +494,7 @@ def test_no_more_of_a_line_is_read_at_once_than_tells_that_it_is_too_long(root):
 def test_a_line_that_is_long_and_has_no_end_yet_is_read_as_any_other(steps, chunk_bytes, restart):
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("daemon.transcript.LEAST_BYTES", 8),
+        patch("daemon.reading.LEAST_BYTES", 8),
         patch("daemon.unfinished.MOST_WHOLE_BYTES", 60),
     ):
         reader = Reader(folder, chunk_bytes=chunk_bytes)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import transcript
+from daemon import reading
 from daemon.lines import split
 from tests.fuzz import targets
 from tests.fuzz.targets import PIECES, TARGETS
@@ -72,13 +72,11 @@ def _nothing_of(split):
     ("target", "data", "place", "broken"),
     [
         pytest.param("lines", b"no object", targets, {"load_object": lambda _line: {}}, id="takes anything"),
-        pytest.param(
-            "chunks", bytes([90, 3, 1, 2, 2, 1]), transcript, {"split": _nothing_of(split)}, id="loses lines"
-        ),
+        pytest.param("chunks", bytes([90, 3, 1, 2, 2, 1]), reading, {"split": _nothing_of(split)}, id="loses lines"),
         pytest.param(
             "appends",
             bytes([0, 199, 5, 1, 2, 2, 0, 15, 5, 1, 1, 1, 0, 15]),
-            transcript.Transcripts,
+            reading.Reader,
             {"_prefix": lambda _self, _fd, _seen, _cursor, known, **_: known[0]},
             id="takes any change for an append",
         ),
