@@ -14,6 +14,7 @@ from daemon.errors import StoreError, printable
 from daemon.explained import NO_DATABASE, explained, passing
 from daemon.room import threshold
 from daemon.schema import SCHEMA, SCHEMA_VERSION
+from daemon.shadow import keep, restore
 
 _NO_DOWNLOADS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """A database that is kept for years must not depend on what was fetched from the network meanwhile."""
@@ -48,6 +49,7 @@ def open_database(
         if path.exists():
             _check_file(path)
             _check_owner(path)
+            restore(path)
             # Opening for writing may already change the file, so the version is read without.
             # Where this process has it open already, it cannot be, and migrate() reads the version first anyway.
             with suppress(duckdb.ConnectionException), duckdb.connect(str(path), read_only=True) as reader:
@@ -95,6 +97,7 @@ def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.Duck
         raise StoreError(f"there is no database {printable(path)}", "give the one that is meant with --db")
     with store_errors(path):
         _check_file(path)
+        restore(path)
         config: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, **_NO_DOWNLOADS}
         conn = _quiet(duckdb.connect(str(path), read_only=True, config=config))
         try:
@@ -189,6 +192,7 @@ def is_conflict(error: BaseException | None) -> bool:
 @contextmanager
 def transaction(conn: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Everything inside is committed, or nothing. Transactions do not nest."""
+    keep(conn)
     conn.begin()
     try:
         yield

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,32 @@ def test_a_checkpoint_that_fails_ends_the_daemon_and_what_was_committed_is_there
     fail()
     with_rows = box.query("SELECT count(*), count(DISTINCT event_uuid) FROM usage_events")
     assert with_rows[0][0] == with_rows[0][1] >= acknowledged
+    assert box.scan().returncode == 0
+    assert _counts(box) == [(number, number)]
+
+
+@pytest.mark.parametrize("which", [1, 6, 7, 14, 21, 28])
+def test_a_kill_in_the_middle_of_a_write_to_the_database_leaves_one_that_can_be_opened(box, line, fail, which):
+    """Where half of a block is written; DuckDB alone cannot open one of seven of these."""
+    box.plugin("often", OFTEN)
+    daemon = box.daemon(debounce_ms=0, processors=BOTH)
+    number = 0
+    for _ in range(3):
+        checkpointed_at = box.db.stat().st_mtime_ns
+        while box.db.stat().st_mtime_ns == checkpointed_at:
+            box.append(KEY, line(number, "x" * 500))
+            number += 1
+            daemon.wait_lines(KEY, number)
+    daemon.kill()
+    fail(f"tear sessiond.duckdb {which}")
+    again = box.child(before=fail.before, debounce_ms=0, processors=BOTH)
+    while again.process.poll() is None and number < 10_000:
+        box.append(KEY, line(number, "x" * 500))
+        number += 1
+        with suppress(subprocess.TimeoutExpired):
+            again.process.wait(0.002)
+    assert again.ended() == -9
+    fail()
     assert box.scan().returncode == 0
     assert _counts(box) == [(number, number)]
 

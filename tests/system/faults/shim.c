@@ -1,11 +1,13 @@
 /* Makes system calls fail for files of some names, as a disk that fails does: for LD_PRELOAD.
  *
+ * "tear ENDING N": the N-th write to such a file, of all since the process began, is done by half, and kills it.
  * $FAULTS names a file with lines "CALL ENDING ERRNO": a call (write, sync, read) on a file whose path ends so fails.
  * It is read anew at each call; without it, nothing fails. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +55,23 @@ static int fails(const char *call, int fd)
         }                                \
     } while (0)
 
+#define TEAR(name, fd, data, size, at)                         \
+    do {                                                       \
+        static _Atomic int writes;                             \
+        int last = fails("tear", fd);                          \
+        if (last && ++writes == last) {                        \
+            REAL(name)(fd, data, size / 2, at);                \
+            kill(getpid(), SIGKILL);                           \
+            for (;;)                                           \
+                pause();                                       \
+        }                                                      \
+    } while (0)
+
 int fsync(int fd) { FAIL("sync", fd); return REAL(fsync)(fd); }
 int fdatasync(int fd) { FAIL("sync", fd); return REAL(fdatasync)(fd); }
 ssize_t write(int fd, const void *data, size_t size) { FAIL("write", fd); return REAL(write)(fd, data, size); }
-ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { FAIL("write", fd); return REAL(pwrite)(fd, data, size, at); }
-ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { FAIL("write", fd); return REAL(pwrite64)(fd, data, size, at); }
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { FAIL("write", fd); TEAR(pwrite, fd, data, size, at); return REAL(pwrite)(fd, data, size, at); }
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { FAIL("write", fd); TEAR(pwrite64, fd, data, size, at); return REAL(pwrite64)(fd, data, size, at); }
 ssize_t read(int fd, void *data, size_t size) { FAIL("read", fd); return REAL(read)(fd, data, size); }
 ssize_t pread(int fd, void *data, size_t size, off_t at) { FAIL("read", fd); return REAL(pread)(fd, data, size, at); }
 ssize_t pread64(int fd, void *data, size_t size, off64_t at) { FAIL("read", fd); return REAL(pread64)(fd, data, size, at); }
