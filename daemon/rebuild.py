@@ -30,6 +30,7 @@ from daemon.once import scan_once
 from daemon.rescue import Rescue
 from daemon.salvage import UNREADABLE, Old, Salvaged, attached
 from daemon.scan import scan
+from daemon.shadow import restore
 from daemon.store import check_version, open_database, transaction
 from daemon.transcript import Transcripts
 from processors.registry import Registered
@@ -65,6 +66,8 @@ def rebuild(
     db = Path(os.path.realpath(settings.db))
     complete = _beside(db, "rebuilt")
     sources = [path for path in (db, complete) if path.exists()]
+    for source in sources:
+        restore(source)
     _check(settings, sources)
     with _held(sources):
         if complete in sources and _is_aside(db, complete):

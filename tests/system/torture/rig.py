@@ -25,6 +25,7 @@ SETTINGS = QUICK | {
     "chunk_bytes": 16 << 10,
     "line_limit_bytes": LONGEST,
     "log_level": "info",
+    "query_memory": "512MB",  # an hour of scripts leaves many sessions
     "stop_seconds": 10,
 }
 MOST_MEMORY = 700 << 20
