@@ -11,7 +11,7 @@ _CAUSES = {
     "No space left": "free space on its disk; the database is as it was",
     "quota exceeded": "the quota of its user is used up; the database is as it was",
     "Read-only file system": "mount it for writing; the database is as it was",
-    "Permission denied": "it, its .wal and its .inflight have to belong to whoever runs sessiond (chown -R)",
+    "Permission denied": "it, its .wal, .blocks and .inflight have to belong to whoever runs sessiond (chown -R)",
     "Input/output error": "its disk fails, see dmesg; copy it to a sound one, and run sessiond rebuild",
     "Too many open files": "raise the limit of open files; the database is as it was",
 }
