@@ -30,7 +30,7 @@ from daemon.once import scan_once
 from daemon.rescue import Rescue
 from daemon.salvage import UNREADABLE, Old, Salvaged, attached
 from daemon.scan import scan
-from daemon.shadow import restore
+from daemon.shadow import copy_of, restore
 from daemon.store import check_version, open_database, transaction
 from daemon.transcript import Transcripts
 from processors.registry import Registered
@@ -255,6 +255,7 @@ def _finish(new: Path) -> None:
         conn.execute("CHECKPOINT")
     if any(Path(f"{new}{ending}").exists() for ending in LOGS):
         raise StoreError(f"{printable(new)} cannot be completed", "is there space on the disk? try again")
+    copy_of(new).unlink(missing_ok=True)
     notes = Path(f"{new}.inflight")
     with suppress(OSError):
         for note in notes.iterdir():

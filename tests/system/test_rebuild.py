@@ -71,6 +71,7 @@ def test_it_can_be_done_again_and_again(box, stored, rebuilt):
     for number in range(1, 4):
         assert rebuilt()[1] == 0
         assert len(asides(box)) == number
+    assert not list(box.db.parent.glob("*.rebui*"))
     assert box.rows() == stored
     assert box.query("SELECT action, outcome FROM audit_log") == [("rebuild", "done")] * 3
 

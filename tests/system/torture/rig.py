@@ -11,7 +11,7 @@ from pathlib import Path
 
 from daemon.client import Remote
 from daemon.config import Settings, socket_of
-from daemon.errors import QueryError, UnavailableError
+from daemon.errors import LimitError, QueryError, UnavailableError
 from tests.system.conftest import QUICK, Box
 from tests.system.torture.model import Rows
 from tests.system.torture.reference import LONGEST, USAGE_TABLES, usage_sums
@@ -25,14 +25,15 @@ SETTINGS = QUICK | {
     "chunk_bytes": 16 << 10,
     "line_limit_bytes": LONGEST,
     "log_level": "info",
-    "query_memory": "512MB",  # an hour of scripts leaves many sessions
     "stop_seconds": 10,
 }
 MOST_MEMORY = 700 << 20
 OWN_ENDS = {9, -signal.SIGSEGV, -signal.SIGABRT, 1}
 """How the process may end by itself where a processor ends it, or takes all of its memory."""
 
-NO_ANSWER = (UnavailableError, OSError, http.client.HTTPException)
+NO_ANSWER = (UnavailableError, LimitError, OSError, http.client.HTTPException)
+"""LimitError: a processor has taken all of the memory."""
+
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
 
 
