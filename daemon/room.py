@@ -9,6 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from daemon.shadow import path_of
+
 THRESHOLD = "256MB"
 """Of the log. Each checkpoint stops commits for a moment; at DuckDB's 16 MB a cold start would make dozens."""
 
@@ -36,9 +38,7 @@ class Room:
 
     def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
         self._conn = conn
-        paths = conn.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
-        ((path,),) = paths.fetchall()
-        self._db = None if path is None else Path(path)
+        self._db = path_of(conn)
         self._now = ""
 
     def look(self) -> None:

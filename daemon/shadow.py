@@ -33,13 +33,18 @@ def copy_of(db: Path) -> Path:
     return Path(f"{db}.blocks")
 
 
+def path_of(conn: duckdb.DuckDBPyConnection) -> Path | None:
+    """The file of a connection's database; None: it is in memory."""
+    paths = conn.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
+    ((path,),) = paths.fetchall()
+    return None if path is None else Path(path)
+
+
 class _Shadow:
     """Keeps the copy up to date for one connection."""
 
     def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
-        paths = conn.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
-        ((path,),) = paths.fetchall()
-        self._db = None if path is None else Path(path)  # None: it is in memory
+        self._db = path_of(conn)
         self._seen = 0  # when the file was changed last, as of the copy
         self._failed_at = -AGAIN_SECONDS
 
