@@ -4,12 +4,13 @@ from processors import Batch, IncrementalProcessor, ProcessorResult, Table
 """
 
 from processors.batch import Batch
-from processors.contract import IncrementalProcessor, ProcessorResult, SessionProcessor, Table, View
+from processors.contract import IncrementalProcessor, PauseError, ProcessorResult, SessionProcessor, Table, View
 from processors.turns import Turn, parse_jsonl
 
 __all__ = [
     "Batch",
     "IncrementalProcessor",
+    "PauseError",
     "ProcessorResult",
     "SessionProcessor",
     "Table",

@@ -21,6 +21,29 @@ sequence per column, all of the same length."""
 
 Isolation = Literal["thread", "process"]
 
+
+class PauseError(Exception):
+    """What a processor needs besides the lines is not to be had now; no session is to blame.
+
+    Raised by ``process``: nothing of the run is kept and no attempt is counted. The processor's sessions wait for so
+    long, and are then tried again, one at first.
+
+    Args:
+        reason: what happened and what the operator can do, in one line, without anything from a transcript.
+        seconds: how long to wait.
+
+    """
+
+    def __init__(self, reason: str, seconds: float = 60.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type["PauseError"], tuple[str, float]]:
+        """As it is handed over from a process of its own."""
+        return PauseError, (self.reason, self.seconds)
+
+
 ENGINE_COLUMNS = {
     "session_file": "VARCHAR",
     "username": "VARCHAR",

@@ -1,0 +1,1 @@
+"""What people told the assistant that everyone should know: corrections, confirmations, definitions."""
