@@ -66,6 +66,8 @@ class Control:
             while not lane.wait_round(POLL_SECONDS):
                 if processor in self._engine.paused():
                     raise UnavailableError(f"{processor} is paused: too many of its runs hang", "restart the daemon")
+                if reason := lane.waits_for():
+                    raise UnavailableError(f"{processor} waits: {reason}")
                 if stopped():
                     break
             return asdict(begun.counts)

@@ -214,8 +214,9 @@ class Engine:
         return [workers.processor for workers in self._workers if workers.paused]
 
     def troubles(self) -> list[str]:
-        """What keeps processors from being run: their own processes cannot be started."""
-        return [f"{workers.processor}: {workers.trouble}" for workers in self._workers if workers.trouble]
+        """What keeps processors from being run: their processes cannot be started, or they wait for something."""
+        troubles = [f"{workers.processor}: {workers.trouble}" for workers in self._workers if workers.trouble]
+        return troubles + [f"{lane.spec.name} waits: {reason}" for lane in self.lanes if (reason := lane.waits_for())]
 
     def abandoned(self) -> dict[str, int]:
         """By processor, how many of its runs hang in threads that were abandoned."""

@@ -216,6 +216,14 @@ class Events:
         """A processor does not run any more until the daemon restarts."""
         self._tell("error", "lane_paused", processor=processor, reason=reason)
 
+    def processor_waits(self, processor: str, reason: str, seconds: float) -> None:
+        """A processor cannot run for a reason that has nothing to do with a session; no attempt is counted."""
+        self._tell("warning", "processor_waits", processor=processor, reason=reason, retry_seconds=round(seconds, 1))
+
+    def processor_goes_on(self, processor: str) -> None:
+        """What a processor waited for is there again."""
+        self._tell("info", "processor_goes_on", processor=processor)
+
     def odd_result(self, processor: str, kind: str) -> None:
         """A whole-session processor returned something that is no result; it counts as empty."""
         self._tell("warning", "odd_result", processor=processor, kind=kind)

@@ -21,6 +21,9 @@ sequence per column, all of the same length."""
 
 Isolation = Literal["thread", "process"]
 
+LONGEST = 1_000_000
+"""The longest time that a processor may state, in its own unit."""
+
 
 class PauseError(Exception):
     """What a processor needs besides the lines is not to be had now; no session is to blame.
@@ -130,6 +133,7 @@ class ProcessorResult:
         rows: new rows by table name (incremental form only, like the rest).
         updates: later news about rows that an earlier run gave, by table name: each holds the table's key
             columns and the columns to change. They apply before ``rows`` and only to the same session.
+        replaces: the rows stand for all that the session had in the processor's tables before, which is deleted.
         carry: what the next run of this processor on this session gets as :attr:`Batch.carry`: None,
             or anything that msgspec encodes as MessagePack.
         ratios: parts of wholes, ``{"unknown_lines": (3, 1000)}``, that this run has seen and that stay about the
@@ -141,6 +145,7 @@ class ProcessorResult:
     items_count: int = 0
     rows: Mapping[str, Rows] = field(default_factory=dict)
     updates: Mapping[str, Rows] = field(default_factory=dict)
+    replaces: bool = False
     carry: Any = None
     ratios: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -157,6 +162,7 @@ class IncrementalProcessor(Protocol):
         name: lower-case identifier, unique.
         version: raise it when the rows would differ: all sessions are then processed again.
         cadence_minutes: least time between two runs on one session; 0: at every debounced change.
+        idle_minutes: a session that has not changed for so long is run although its cadence is not over.
         tables: where the rows go.
         views: what is shown of them besides.
         carry_type: the type to decode the carry to.
@@ -172,6 +178,7 @@ class IncrementalProcessor(Protocol):
     name: str
     version: int = 1
     cadence_minutes: float = 0
+    idle_minutes: float = LONGEST
     tables: Sequence[Table] = ()
     views: Sequence[View] = ()
     carry_type: Any = Any

@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import IncrementalProcessor, Isolation, SessionProcessor, Table, View
+from processors.contract import LONGEST, IncrementalProcessor, Isolation, SessionProcessor, Table, View
 
 GROUP = "sessiond.processors"
-LONGEST = 1_000_000
 INTEGERS = frozenset({"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"})
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -31,6 +30,7 @@ class Registered:
     name: str
     version: int
     cadence_seconds: float
+    idle_seconds: float
     tables: tuple[Table, ...]
     views: tuple[View, ...]
     decode_carry: Callable[[bytes], Any]
@@ -103,6 +103,7 @@ def register(
         name=name,
         version=version,
         cadence_seconds=60.0 * _duration(source, "cadence_minutes", attribute("cadence_minutes", (int, float), 0)),
+        idle_seconds=60.0 * _duration(source, "idle_minutes", attribute("idle_minutes", (int, float), LONGEST)),
         tables=tables,
         views=views,
         # Made once, in this thread: see processors.contract on decoders that are made by two.
