@@ -224,6 +224,18 @@ class Events:
         """What a processor waited for is there again."""
         self._tell("info", "processor_goes_on", processor=processor)
 
+    def step_taken(self, processor: str, step: str, seconds: float) -> None:
+        """What follows from the rows of all sessions is up to date."""
+        self._tell("debug", "step_taken", processor=processor, step=step, duration_ms=round(seconds * 1000))
+
+    def step_failed(self, processor: str, error: str, seconds: float) -> None:
+        """A step over all sessions failed, or waits for something; what was there stays, and it is tried again."""
+        self._tell("warning", "step_failed", processor=processor, error=error, retry_seconds=round(seconds, 1))
+
+    def removed(self, processor: str, table: str, rows: int) -> None:
+        """Rows were removed, because the settings say that they must not be there."""
+        self._tell("info", "removed", processor=processor, table=table, rows=rows)
+
     def odd_result(self, processor: str, kind: str) -> None:
         """A whole-session processor returned something that is no result; it counts as empty."""
         self._tell("warning", "odd_result", processor=processor, kind=kind)

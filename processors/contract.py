@@ -6,7 +6,7 @@ A processor is any object with these attributes; inheriting from :class:`Increme
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -58,6 +58,13 @@ ENGINE_COLUMNS = {
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
+def check_identifiers(table: str, columns: Iterable[str]) -> None:
+    """Raises ValueError if the name of a table, or of one of its columns, is no plain identifier."""
+    for name in (table, *columns):
+        if not _IDENTIFIER.fullmatch(name):
+            raise ValueError(f"table {table!r}: {name!r} is not a plain lower-case identifier")
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A result table of a processor; the engine creates it and adds :data:`ENGINE_COLUMNS`.
@@ -80,9 +87,7 @@ class Table:
     key: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (self.name, *self.columns):
-            if not _IDENTIFIER.fullmatch(name):
-                raise ValueError(f"table {self.name!r}: {name!r} is not a plain lower-case identifier")
+        check_identifiers(self.name, self.columns)
         if taken := ENGINE_COLUMNS.keys() & self.columns.keys():
             raise ValueError(f"table {self.name!r}: the engine adds {', '.join(sorted(taken))} itself")
         if self.kind == "one_per_session" and "seq" in self.columns:
@@ -165,6 +170,7 @@ class IncrementalProcessor(Protocol):
         idle_minutes: a session that has not changed for so long is run although its cadence is not over.
         tables: where the rows go.
         views: what is shown of them besides.
+        records, steps, removals: see :mod:`processors.overall`.
         carry_type: the type to decode the carry to.
         options_type: for a class: what it takes of the settings, such as a msgspec struct; ``[options.<name>]`` of
             the configuration file is converted to it, and given to the class as its only argument.
@@ -181,6 +187,9 @@ class IncrementalProcessor(Protocol):
     idle_minutes: float = LONGEST
     tables: Sequence[Table] = ()
     views: Sequence[View] = ()
+    records: Sequence[Any] = ()
+    steps: Sequence[Any] = ()
+    removals: Sequence[Any] = ()
     carry_type: Any = Any
     options_type: Any = None
     budget_seconds: float = 300
