@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import asked, cold, growth, isolation, live, reports, results, state, walk
+from tests.bench import asked, cold, duplicates, growth, isolation, live, reports, results, state, walk
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -31,6 +31,7 @@ ROWS = {
     "queries": asked.queries,
     "reports": reports.reports,
     "results": results.results,
+    "duplicates": duplicates.duplicates,
 }
 
 
