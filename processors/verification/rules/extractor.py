@@ -1,0 +1,187 @@
+"""Verifications found by rules: no key, no network, the same for the same window."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from processors.verification.model import Candidate, Detection, Window
+from processors.verification.rules import signals
+from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
+from processors.verification.rules.prose import Sentence, sentences
+from processors.verification.rules.reading import Reading, Stance, asked, contrasts, is_said, read
+from processors.verification.rules.signals import Strength
+from processors.verification.rules.titles import content_of, title_of
+
+_MOST_BEFORE = 2000
+"""Characters of what the assistant said last that are looked at."""
+_MOST_ADDED = 3
+"""Sentences that may add to a statement."""
+_HELD = 2
+"""Sentences, for which a "No." counts, where the first after it states nothing."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An answer that waits for its statement, or an announcement that waits for what it announces."""
+
+    stance: Stance | None = None
+    begin: int = 0
+    end: int = 0
+    left: int = 0
+    informs: bool = False
+
+
+class RulesExtractor:
+    """Finds corrections, confirmations and definitions by the phrases that people use for them.
+
+    A candidate is a sentence that states something of an organisation's nouns in one of the known forms, with what
+    leads to it ("No, that's wrong.") and the sentences that add to it. It is a correction or a confirmation if it
+    answers the assistant, else a definition. What is asked, ordered, guessed, retold, pasted, or about code is none.
+    """
+
+    def extract(self, window: Window) -> Sequence[Candidate]:
+        """The candidates of a window, in the order of their quotes; never raises for what a text holds."""
+        before = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[-_MOST_BEFORE:]
+        answers = bool(before.strip())
+        said = sentences(window.prompt)
+        readings = [read(sentence, answers=answers) for sentence in said]
+        context = nouns(before)
+        found: dict[str, Candidate] = {}
+        for piece in _pieces(window.prompt, said, readings, answers=answers):
+            candidate = _candidate(window.prompt, piece, context)
+            found.setdefault(candidate.content.casefold(), candidate)
+        if not found and answers:
+            return _agreed(said, readings, before)
+        return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A statement: which sentences it is made of, and where its quote begins."""
+
+    detection: Detection
+    begin: int
+    sentences: list[Sentence]
+    readings: list[Reading]
+
+
+def _pieces(prompt: str, said: list[Sentence], readings: list[Reading], *, answers: bool) -> Iterator[_Piece]:
+    pending = _Pending()
+    at = 0
+    while at < len(said):
+        sentence, reading = said[at], readings[at]
+        if reading.lead_only:
+            if reading.stance or reading.informs:
+                _hold(prompt, pending, sentence, reading)
+            at += 1
+            continue
+        heading = sentence.plain.endswith(":") and (reading.informs or signals.HEADING.search(sentence.plain))
+        stance = reading.stance or (pending.stance if pending.left else None)
+        detection = _detection(reading, stance, answers=answers, informed=reading.informs or pending.informs)
+        if detection is None or heading:
+            pending.left -= 1
+            if heading:
+                pending.informs = True
+            elif not sentence.item:
+                pending.informs = False
+            at += 1
+            continue
+        near = not prompt[pending.end : sentence.begin].strip(" \t\r\n-*•")
+        begin = pending.begin if pending.left and near else sentence.begin
+        after = _end_of(said, readings, at)
+        yield _Piece(detection, begin, said[at:after], readings[at:after])
+        pending.left = 0
+        pending.informs = pending.informs and sentence.item
+        at = after
+
+
+def _hold(prompt: str, pending: _Pending, sentence: Sentence, reading: Reading) -> None:
+    near = pending.left and not prompt[pending.end : sentence.begin].strip()
+    pending.begin = pending.begin if near else sentence.begin
+    pending.stance = (pending.stance if near else None) or reading.stance
+    pending.informs = reading.informs
+    pending.end, pending.left = sentence.end, _HELD
+
+
+def _detection(reading: Reading, stance: Stance | None, *, answers: bool, informed: bool) -> Detection | None:
+    strength = reading.strength
+    if strength is Strength.NONE:
+        return None
+    if answers and stance == "confirmation" and strength >= Strength.STATED:
+        return "correction" if reading.soft else "confirmation"
+    if answers and stance == "correction":
+        enough = Strength.OURS if reading.soft and not contrasts(reading.statement) else Strength.STATED
+        return "correction" if strength >= enough else None
+    if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or signals.HABIT.search(reading.statement))):
+        return "unprompted_definition"
+    if informed and strength is Strength.STATED:
+        return "unprompted_definition"
+    return None
+
+
+def _end_of(said: list[Sentence], readings: list[Reading], at: int) -> int:
+    """After which sentence a statement ends: what adds to it belongs to it."""
+    names = {noun.name.lower() for noun in readings[at].nouns}
+    end = at + 1
+    while end < len(said) and end - at <= _MOST_ADDED and said[end].paragraph == said[at].paragraph:
+        if not _adds(readings[end], names):
+            break
+        names |= {noun.name.lower() for noun in readings[end].nouns}
+        end += 1
+    return end
+
+
+_MODIFIES = re.compile(
+    r"(?:we|they|it)\ (?:also\ |always\ |never\ |only\ |don'?t\ |do\ not\ |explicitly\ )*(?:exclude|include|count|treat|call|ignore|round|use|do|don'?t|refresh|report|consider|leave|subtract|add|apply)",
+    re.VERBOSE,
+)
+_REFERS = re.compile(
+    r"(?:and\ |so\ |but\ )?(?:it|it'?s|its|this|that|that'?s|they|these|those|both|each|the\ (?:current|same|other|rest|only|target|reason|idea|goal|exception)"
+    r"|exclu\w+|includ\w+|internal\w*|so|not|das|es|dies\w*)\b|.*\b(?:it|them|that|those)\b",
+    re.VERBOSE,
+)
+
+
+def _adds(reading: Reading, names: set[str]) -> bool:
+    """Whether a sentence adds to a statement about these names."""
+    statement = reading.statement
+    if reading.stance or reading.topic or reading.informs or reading.lead_only or not is_said(statement):
+        return False
+    if signals.PASSING.search(statement) or signals.CODE.search(statement):
+        return False
+    shared = names & {noun.name.lower() for noun in reading.nouns}
+    if shared:
+        return True
+    if _REFERS.match(statement):
+        return reading.strength < Strength.RULED
+    if _MODIFIES.match(statement):
+        return True
+    return False
+
+
+def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
+    first, last = piece.sentences[0], piece.sentences[-1]
+    statement = prompt[first.begin + piece.readings[0].begin : last.end]
+    found = nouns(statement)
+    return Candidate(
+        detection_type=piece.detection,
+        title=title_of(statement),
+        content=content_of(statement),
+        user_quote=prompt[piece.begin : last.end],
+        domain=domain_of(found, context),
+        entities=entities(found),
+    )
+
+
+def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[Candidate]:
+    """A bare "Yes, exactly." to a question that states a fact: the fact, as the assistant put it."""
+    if not said or readings[0].stance != "confirmation" or not readings[0].lead_only:
+        return []
+    if any(reading.stance == "correction" for reading in readings):
+        return []
+    statement = asked(before)
+    if not statement:
+        return []
+    found = nouns(statement)
+    quote = said[0].text
+    return [Candidate("confirmation", title_of(statement), content_of(statement), quote, domain_of(found), entities(found))]

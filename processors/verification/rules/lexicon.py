@@ -1,0 +1,192 @@
+"""The nouns that organisations talk about: what a sentence is about, and in which domain that is.
+
+The names are those of public glossaries: of subscription and sales metrics, of accounting, of data warehouses, of
+operating software. A word that means too much in talk about code (value, report, test, class) is not among them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from processors.verification.model import Domain
+
+_NOUNS: dict[Domain, str] = {
+    "finance": """
+        churn, churn rate, MRR, ARR, CAC, LTV, CLV, ARPU, ARPA, ACV, TCV, GMV, NRR, GRR, EBITDA, COGS, OPEX, CAPEX, DSO, ROI,
+        ROAS, VAT, IFRS, GAAP, P&L, revenue, net revenue, gross revenue, revenue recognition, recurring revenue,
+        deferred revenue, invoices, billing, billing cycle, margin, gross margin, contribution margin, take rate, profit,
+        budget, forecast, forecasted=forecast, fiscal year, financial year, fiscal quarter, fiscal calendar,
+        month-end close, bookings,
+        refunds, discounts, taxes, sales tax, payments, payment terms, pricing, subscriptions, cancellations, contraction,
+        expansion, downgrades, cash flow, burn rate, runway, payroll, ledger, general ledger, journal entries, accruals,
+        payables, receivables, depreciation, amortization, commissions, exchange rate, exchange rates, FX rate, FX rates,
+        FX, currency, currencies,
+        credit notes, cost center, cost centre, expenses, chargebacks, payback period, hurdle rate, discount rate,
+        write-offs, late fees, fees, average order value, AOV, marketing spend, purchase orders, POs, annual contracts,
+        Umsatz, Rechnungen, Marge, Deckungsbeitrag, Geschäftsjahr, Kündigungen, Abwanderung, Mehrwertsteuer, Bestellwert
+        """,
+    "product": """
+        NPS, CSAT, CES, MAU, DAU, WAU, retention, retention rate, activation, activation rate, onboarding, feature flags,
+        trials, trial period, free trial, trial users, funnel, conversion, conversion rate, engagement, experiments,
+        A/B tests, cohorts, cohort, roadmap, personas, signups, sign-ups, sessions, stickiness, power users, active users,
+        active user, free tier, paid tier, pro plan, enterprise plan, starter plan, premium plan, users, user, beta program,
+        early access, customer satisfaction, adoption, adoption rate, monthly active users, daily active users, north star,
+        north star metric, paywall, workspace, bounce rate, Nutzer
+        """,
+    "operations": """
+        CRM, orders, SLA, SLAs, support tickets, tickets, escalations, vendors, suppliers, shipments, inventory,
+        fulfilment, fulfillment, returns, return rate, lead time, procurement, sales pipeline, leads, qualified lead,
+        qualified leads, MQL, SQLs, opportunities, deals, account managers, account executives, Salesforce, HubSpot, Zendesk,
+        compliance, headcount, internal reporting, contracts, renewals, customers, customer, clients, client, accounts, stock,
+        safety stock, SKU, SKUs, delivery, deliveries, on-time delivery, warehouse stock, business days, business day,
+        business hours, working days, first response time, response time, resolution time, office hours, backorders,
+        hiring, vacation, PTO, approvals, approval, refund window, cancellation window, return window, stockouts, stockout,
+        complaints, incidents report, priority, NDA, GDPR, tickets backlog, merchants, partners, resellers, tenants, stores,
+        Kunden, Kunde, Bestellungen, Aufträge, Lieferungen, Lieferanten, Lagerbestand, Werktage, Vertrag, Verträge
+        """,
+    "data": """
+        table, tables, column, columns, primary key, foreign key, surrogate key, schema, data warehouse, warehouse, Snowflake,
+        BigQuery, Redshift, Databricks, dbt, ETL, ELT, Airflow, dataset, datasets, dashboard, dashboards, Looker, Tableau,
+        Power BI, partition, partitions, timestamps, timestamp, time zone, timezone, time zones, dimension, dimensions,
+        fact table, snapshots, KPI, KPIs, metric, metrics, PII, data lake, lakehouse, staging models, mart, marts, event stream,
+        source of truth, system of record, golden record, soft deletes, soft-deleted, null values, row, rows, records,
+        grain, granularity, UTC, data retention, customer id, order id, user id, backfills, Kennzahl, Kennzahlen, Tabelle,
+        Spalte
+        """,
+    "infrastructure": """
+        Kubernetes, k8s, cluster, clusters, AWS, GCP, Azure, S3, region, regions, staging, production, prod, deployments,
+        deployment, deploys, servers, VPC, Terraform, load balancer, backups, backup, on-call, on-call rotation, incident,
+        incidents, sev1, sev2, uptime, latency, database, databases, Postgres, PostgreSQL, MySQL, Redis, Kafka, RabbitMQ, queue,
+        queues, VPN, DNS, CI, CD, Docker, namespace, namespaces, Vault, RPO, RTO, SLO, SLOs, error budget, maintenance window,
+        change freeze, release freeze, deploy freeze, code freeze, Datadog, Grafana, Prometheus, PagerDuty, Cloudflare, Nginx,
+        Helm, ArgoCD, EKS, GKE, ECS, Lambda, EC2, RDS, CDN, TLS, SSO, Okta, IAM, container images, container registry, bastion,
+        data center, data centre, replicas, failover, TTL, log retention, logs, alerts, secrets, subnet, EU-West, us-east-1,
+        eu-west-1, eu-central-1, Produktion, Datenbank, Datenbanken
+        """,
+    "engineering": """
+        services, service, microservices, API, APIs, endpoints, endpoint, repo, repos, monorepo, branches, releases, release,
+        release branch, release train, versions, code review, code reviews, pull requests, pull request, PR, PRs, linter,
+        library, framework, gRPC, REST, GraphQL, protobuf, JSON, migrations, migration, semver, SDK, feature branches,
+        feature branch, main, trunk, commit messages, conventional commits, test coverage, coverage, pnpm, npm, yarn, poetry, uv,
+        pytest, Jest, TypeScript, Python, Java, Go, Rust, Kotlin, React, Django, Rails, FastAPI, Spring, idempotency key,
+        idempotency keys, public API, internal API, error codes, ADR, ADRs, RFC, RFCs, tech lead, definition of done,
+        story points, sprint, sprints, sprint length, changelog, hotfixes, hotfix, deprecation, backwards compatibility, logging,
+        money, amounts, monetary amounts, prices, cents, integer cents, ids, UUIDs, ULIDs, snake_case, camelCase
+        """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A name that was found.
+
+    Attributes:
+        name: as it is written in lists of entities.
+        domain: None: of no one domain, such as ``order_id`` or an acronym that is not known.
+        begin, end: where it stands.
+
+    """
+
+    name: str
+    domain: Domain | None
+    begin: int
+    end: int
+
+
+def _known() -> dict[tuple[str, ...], tuple[str, Domain]]:
+    known: dict[tuple[str, ...], tuple[str, Domain]] = {}
+    for domain, names in _NOUNS.items():
+        for entry in names.replace("\n", " ").split(","):
+            written, _, meant = " ".join(entry.split()).partition("=")
+            parts = tuple(part.lower() for part in _WORD.findall(written))
+            *before, last = parts
+            for form in {last, _singular(last)}:
+                known.setdefault((*before, form), (meant or written, domain))
+    return known
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3 and word not in _NO_PLURALS:  # noqa: PLR2004  # sla, not sl
+        return word[:-1]
+    return word
+
+
+_NO_PLURALS = {"kubernetes", "redis", "sales", "returns", "secrets", "records", "sessions", "rails", "accounts", "prices"}
+_WORD = re.compile(r"[^\W\d_](?:[\w&]|[-/](?=\w))*|p&l", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,40}){1,8}", re.IGNORECASE)
+_ACRONYM = re.compile(r"[A-Z][A-Z0-9]{1,5}s?")
+_NO_ACRONYMS = frozenset(
+    """OK FYI BTW TBD TODO ASAP IMO IMHO AND OR NOT NO YES USD EUR GBP CHF UTC ID IDS US UK EU AM PM EOD WE IT IS THE OUR ALL
+    SQL HTML CSS HTTP HTTPS URL URLS JSON XML CSV YAML PDF UI UX IDE CLI NULL TRUE FALSE ONLY NEVER ALWAYS MUST DO AS TO OF IN
+    ON AT BY FOR A AN Q1 Q2 Q3 Q4 H1 H2 N X Y Z WTF LOL PS NB README TLDR AI LLM MCP""".split()  # noqa: SIM905  # a list of words
+)
+
+_LONGEST = 3
+"""Words of a name."""
+
+
+def nouns(text: str) -> list[Noun]:
+    """The names in a text, in order; longer ones go before the shorter ones that they hold."""
+    words = [(found[0], found.start(), found.end()) for found in _WORD.finditer(text)]
+    lower = [word.lower() for word, _, _ in words]
+    found: list[Noun] = []
+    at = 0
+    while at < len(words):
+        step = 1
+        for length in range(min(_LONGEST, len(words) - at), 0, -1):
+            known = _KNOWN.get(tuple(lower[at : at + length]))
+            if known is not None and _one_phrase(text, words[at : at + length]):
+                found.append(Noun(known[0], known[1], words[at][1], words[at + length - 1][2]))
+                step = length
+                break
+        else:
+            word, begin, end = words[at]
+            if _IDENTIFIER.fullmatch(word) or (_ACRONYM.fullmatch(word) and word not in _NO_ACRONYMS):
+                found.append(Noun(word, None, begin, end))
+        at += step
+    return found
+
+
+def _one_phrase(text: str, words: list[tuple[str, int, int]]) -> bool:
+    return all(
+        not text[before[2] : after[1]].strip(" -\n") for before, after in zip(words, words[1:], strict=False)
+    )
+
+
+_MOST_ENTITIES = 8
+
+
+def entities(found: Iterable[Noun]) -> tuple[str, ...]:
+    """The names of nouns, each once."""
+    names: dict[str, str] = {}
+    for noun in found:
+        names.setdefault(noun.name.lower(), noun.name)
+    return tuple(names.values())[:_MOST_ENTITIES]
+
+
+_WEIGHTS: dict[str, float] = {"users": 0.5, "user": 0.5, "customers": 0.6, "customer": 0.6, "clients": 0.8, "accounts": 0.3}
+_SPECIAL = {"crm": 2.0, "internal reporting": 2.0, "primary key": 2.0, "nps": 2.0, "retention": 2.0, "production": 1.5}
+
+
+def domain_of(found: Iterable[Noun], otherwise: Iterable[Noun] = ()) -> Domain:
+    """The domain that most of the nouns are of; that of the earlier one decides between equals.
+
+    Args:
+        found: nouns of the statement.
+        otherwise: nouns of what was said before, where those of the statement are of no domain.
+
+    """
+    for each in (found, otherwise):
+        votes: Counter[Domain] = Counter()
+        for name, domain in {noun.name.lower(): noun.domain for noun in each}.items():
+            if domain is not None:
+                votes[domain] += _SPECIAL.get(name, _WEIGHTS.get(name, 1.0))  # type: ignore[assignment]
+        if votes:
+            return votes.most_common(1)[0][0]
+    return "data" if any("_" in noun.name for noun in found) else "operations"
+
+
+_KNOWN = _known()

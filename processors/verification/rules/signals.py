@@ -1,0 +1,263 @@
+"""The phrases by which people correct, confirm and define; and those by which they ask, order, guess and retell.
+
+All patterns are for plain text (see :func:`processors.verification.rules.prose.plain`) of one sentence, which is short.
+"""
+
+import re
+from enum import IntEnum
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.VERBOSE)
+
+
+# --- How a sentence begins -----------------------------------------------------------------------------------------
+
+_FILLER = r"(?:(?:hmm+|well|sorry|hey|oh|ah|um+|uh|ok|okay|hold\ on|wait|so|but|look|hi|hello|thanks|thank\ you|great|cool)[\s,.!:;-]+){0,3}"
+_STOP = r"(?:\s*[,;:!.]+|\s+-+|-+(?=\s)|\s*\.\.+)\s*(?:-+\s*)?|\s*$"
+_RIGHT = r"(?:right|correct|true|accurate|the\ case|it|quite\ it|how\ (?:we|it|this|that)[^,.;:-]{0,60}|what\ we[^,.;:-]{0,60}|our\ [^,.;:-]{1,50})"
+_ALMOST = r"(?:(?:quite|entirely|exactly|really|actually|fully|strictly|completely)\s+)?"
+
+_NEGATION = (
+    r"(?:no|nope|nah|no\ no|not\ quite|not\ exactly|not\ really|not\ true|not\ correct|not\ right|wrong|incorrect|false|negative"
+    r"|almost|close|nearly|close,?\ but\ (?:no|not\ quite|not\ exactly)|(?:small|minor|one|quick|slight)\ (?:correction|fix)|correction"
+    rf"|(?:that|this|it)(?:'?s|\ is|\ was)\ (?:(?:also|just|still|simply|completely|totally|actually|plain|a\ bit)\s+)?(?:not\ {_ALMOST}{_RIGHT}"
+    r"|wrong|incorrect|inaccurate|false|a\ mistake|mistaken|backwards|outdated|off|a\ common\ mistake|a\ misconception)"
+    rf"|(?:that|this|it)\ (?:isn'?t|is\ not|wasn'?t)\ {_ALMOST}{_RIGHT}|that'?s\ {_ALMOST}not\ {_RIGHT}"
+    r"|you(?:'?re|\ are)\ (?:wrong|mistaken|incorrect|mixing\ [^,.;:]{1,60}|confusing\ [^,.;:]{1,60})"
+    r"|you(?:'?ve|\ have)?\ (?:got|have|mixed|made)\ (?:that|it|this|the\ \w+|a\ mistake)(?:\ \w+)?\ ?(?:wrong|backwards|up|there|mixed\ up)?"
+    r"|i\ disagree|i\ have\ to\ correct\ you|let\ me\ correct\ (?:that|you|this)|careful"
+    r"|nein|falsch|das\ stimmt\ (?:so\ )?nicht|das\ ist\ (?:so\ )?(?:falsch|nicht\ (?:richtig|korrekt|ganz\ richtig))|nicht\ ganz|stimmt\ nicht)"
+)
+NEGATION = re.compile(
+    rf"{_FILLER}(?:{_NEGATION}(?:{_STOP})|no\s+(?=(?:we|our|the|it|it'?s|its|that'?s|they)\b))", re.VERBOSE
+)
+_DISAGREES_A_BIT = r"(?:(?:yes|yeah|right|true|correct|ok|okay|sure)[\s,.;:-]+)?(?:but|except|however|though)[\s,:-]+(?:that\s+)?"
+BUT = re.compile(rf"{_DISAGREES_A_BIT}", re.VERBOSE)
+ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|tats(?:ä|ae)chlich)(?:\s*[,:-]+)?\s+", re.VERBOSE)
+
+_AFFIRMATION = (
+    r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
+    r"|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ it|you(?:'?re|\ are)\ (?:right|correct)|got\ it\ right"
+    r"|(?:that|this|it)(?:'?s|\ is|\ sounds|\ looks)\ (?:(?:exactly|absolutely|all|quite|indeed)\ )?(?:right|correct|true|accurate|it)"
+    r"|sounds\ right|i\ can\ confirm(?:\ that)?|confirming|your\ understanding\ is\ (?:right|correct)|that\ matches(?:\ (?:our|what)[^,.;:]{0,40})?"
+    r"|ja|jawohl|genau|richtig|korrekt|stimmt|das\ stimmt|das\ ist\ (?:richtig|korrekt)|ja\ genau|exakt)"
+)
+AFFIRMATION = re.compile(
+    rf"{_FILLER}(?:{_AFFIRMATION}(?:{_STOP})|(?:yes|yep|yeah)\s+(?=(?:we|our|the|it|that'?s)\b)|(?:that|this)(?:'?s|\ is)\ (?:right|correct)\s+-?)",
+    re.VERBOSE,
+)
+PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE)
+
+_INFORMATION = (
+    r"(?:fyi|for\ your\ information|for\ reference|for\ future\ reference|for\ context|for\ the\ record|for\ clarity|for\ background"
+    r"|(?:just\ )?so\ (?:that\ )?(?:you|we)(?:'?re|\ are)?\ (?:know|aware|aligned|all\ aligned|on\ the\ same\ page)|just\ so\ you(?:'?re|\ are)\ aware|just\ fyi"
+    r"|(?:please\ |pls\ |also\ |do\ )?(?:note|remember|keep\ in\ mind|bear\ in\ mind|be\ aware|understand|know)(?:\ that)?"
+    r"|heads[\ -]up|(?:quick|some|a\ bit\ of|a\ little|one)\ (?:note|context|background|heads[\ -]up|fact|definition)|background|context|important"
+    r"|(?:a\ )?(?:quick\ |friendly\ )?reminder|as\ a\ reminder|to\ be\ clear|to\ clarify|just\ to\ (?:clarify|be\ clear)|definition|terminology|glossary"
+    r"|worth\ (?:knowing|noting)(?:\ that)?|you\ should\ know(?:\ that)?|one\ thing\ (?:to\ (?:know|note)|you\ should\ know)|nb|n\.b\.|ps|p\.s\."
+    r"|zur\ info(?:rmation)?|zur\ kl(?:ä|ae)rung|hinweis|wichtig|zum\ verst(?:ä|ae)ndnis)"
+)
+INFORMATION = re.compile(rf"{_INFORMATION}(?:\s*[,:;.-]+\s*|\s+)", re.VERBOSE)
+ASIDE = re.compile(
+    r"(?:(?:also|and|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|plus|furthermore|moreover|anyway|first"
+    r"|firstly|second|secondly|finally|lastly|before\ (?:we|you|i)\ (?:start|begin|continue|go\ on|dive\ in|get\ started|do\ that|go\ further)"
+    r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|since|as|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
+    re.VERBOSE,
+)
+TOPIC = re.compile(
+    r"(?:also|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|fyi|secondly|übrigens|außerdem)\b", re.VERBOSE
+)
+
+# --- What is no statement ------------------------------------------------------------------------------------------
+
+_QUESTION = (
+    r"(?:and\ |but\ |so\ |also\ |ok\ )?(?:what|why|how|where|who|whose|which|is|are|am|was|were|do|does|did|can|could|would|will|should|shall"
+    r"|has|have\ (?:you|we|i|they)|isn'?t|aren'?t|don'?t\ (?:we|you|they)|doesn'?t|didn'?t|won'?t|wie|was\ ist|warum|wieso|wo|wer|kannst|k(?:ö|oe)nn\w+\ (?:sie|wir|du))\b"
+)
+QUESTION = re.compile(_QUESTION, re.VERBOSE)
+
+_ORDERS = frozenset(
+    """use rename fix add remove delete change make put move run try show give tell write create keep check look do don't dont stop revert
+    undo update set let let's lets go start please pls just instead return call pass skip ignore leave wait pull push commit merge compare
+    build implement refactor generate explain find list get send open read test compute calculate plot split filter group sort drop replace
+    convert ensure think verify double-check rerun redo rewrite include exclude deploy install upgrade switch draw summarize summarise
+    translate draft break export import join load save print log render format clean extract combine limit round count assume suppose imagine
+    pretend consider analyze analyse investigate debug help proceed continue apply configure convert bump wrap extend take turn document
+    describe provide prepare propose suggest recommend simplify separate store sum treat pick follow avoid exclude restart rebuild rebase
+    simulate model forecast estimate query select search grep inspect review nutze benutze verwende zeig zeige schreib schreibe mach mache
+    erstelle ändere füge lösche bitte say respond reply answer stick never always only not""".split()  # noqa: SIM905  # a list of words
+)
+_SUBJECT_FIRST = re.compile(r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?|must|has|have|refers?|counts?|excludes?|includes?|goes|lives?)\b")
+_MAY_BE_NOUNS = frozenset("test call list group set order return report log sort model forecast use start count document query format store round build".split())
+
+
+def is_order(text: str) -> bool:
+    """Whether a plain sentence tells the assistant to do something."""
+    first = re.match(r"[\w'-]+", text)
+    if first is None or first[0] not in _ORDERS:
+        return False
+    if first[0] == "only":
+        return re.match(r"only\s+\w+\s+(?!\w*s\b)", text) is None or first[0] in _MAY_BE_NOUNS
+    return not (first[0] in _MAY_BE_NOUNS and _SUBJECT_FIRST.match(text))
+
+
+GUESS = _any(
+    r"^(?:suppose|supposing|imagine|hypothetical(?:ly)?|let'?s\ (?:say|assume|pretend|imagine)|what\ if|pretend|assum(?:e|ing)|say\ (?:we|our)|for\ example"
+    r"|for\ instance|e\.g\.|as\ an\ example|maybe|perhaps|probably|possibly|angenommen|vielleicht|unless|whether)\b",
+    r"\b(?:hypothetical(?:ly)?|maybe|perhaps|probably|presumably|i\ guess|i\ (?:don'?t\ |do\ not\ )?think|i\ believe|i\ assume[d]?|i\ suppose|i\ wonder"
+    r"|i(?:'?m|\ am)\ (?:not\ (?:sure|certain|100%)|unsure|guessing|curious|assuming)|not\ sure|iirc|afaik|afair|as\ far\ as\ i\ (?:know|remember|can\ tell)"
+    r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
+    r"|would(?:n'?t)?|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
+)
+RETOLD = _any(
+    r"\b(?:according\ to|as\ per\ the\ (?:article|blog|docs?)|i\ read|i'?ve\ read)\b",
+    r"\b(?:he|she|they|it|who|docs?|documentation|readme|article|post|blog|book|paper|wiki|page|website|site|tutorial|e?-?mail|client|customer|vendor|competitor|consultant"
+    r"|log|message|comment|ticket|report|stackoverflow|chatgpt|gpt|copilot|linter|compiler|colleague|somebody|someone|intern|output|terminal|doc|slide|deck)\s+"
+    r"(?:just\ |also\ )?(?:says?|said|wrote|writes|claims?|claimed|states?|stated|reads?|told|mentions?|mentioned|thinks?|thought|insists?|suggests?|complains?)\b",
+    r"\bused\ to\b|\bin\ the\ (?:book|article|tutorial|example|docs|novel|story|game|paper)\b|\blol\b|/s$|\byeah,?\ right\b|\bhaha",
+)
+FOREIGN = _any(r"\b(?:their|his|her)\ (?:company|team|policy|convention|definition)\b", r"\bcompetitors?\b(?!.*\bwe\b)")
+
+ERRAND = _any(
+    r"^(?:i|i'?m|i'?d|i'?ll|i'?ve|my|me)\b(?!\ (?:mean|meant)\b)",
+    r"\b(?:can|could|would|will)\ you\b|\bplease\b|\bpls\b|\byou\ (?:should|need|must|have\ to|can|could|forgot|missed|added|removed|used|wrote|did|didn'?t|broke|changed|keep|put|deleted|ran)\b",
+    r"\bi\ (?:want|need|meant|asked|said|wanted|would\ like|told|expected|tried|see|saw|get|got)\b|\bi'd\ like\b|\blet(?:'?s|\ us|\ me)\b",
+    r"\bwe\ (?:should|could|might|may|would|want|wanted|tried|had|were|did|got|saw|lost|broke|fixed|found|will|just|are\ going|have\ to\ (?:fix|add|change|make|do|get|find|update|remove)"
+    r"|have\ a|have\ an|have\ some|need\ (?:a|an|some|the|it|this|that|your|more|another))\b",
+    r"\bwe(?:'?ll|'?d)\b|\bwe(?:'?re|\ are)\ (?:going|seeing|getting|trying|building|working|looking|planning|migrating|thinking|having|debugging|about|missing|stuck|not\ (?:sure|done))\b",
+    r"\bwe\ (?:can|cannot|can'?t)\ (?:just|also|now|then|simply|fix|use|do|skip|add|try|move|start|go)\b",
+    r"\bwe\ need\ to\ (?!(?:track|record|report|capture|measure|log|bill|invoice|retain|disclose|recogni[sz]e|count|reconcile|audit|archive)\b)",
+)
+"""What a person wants, has done, or is about to do: no fact of an organisation."""
+
+PASSING = _any(
+    r"\b(?:today|yesterday|tomorrow|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|yet|already|temporarily)\b",
+    r"\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
+    r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|red|green|stale|misaligned|stuck|dead|flaky"
+    r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
+    r"|confusing|huge|weird|too|very|so|pretty|really|looking)\b",
+    r"\b(?:doesn'?t|does\ not|didn'?t|don'?t|isn'?t|won'?t)\ (?:work|compile|match|load|render|exist|make\ sense|look|build|pass|run|help|show)\b|\bstopped\b|\bkeeps?\ \w+ing\b",
+    r"\b(?:there'?s|there\ is|there\ are|here'?s|here\ is)\s+(?:a|an|no|some|still|the)\b",
+)
+"""What passes: states of the work at hand."""
+
+CODE = _any(
+    r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|imports?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
+    r"|line\ \d+|unit\ tests?|tests?|fail(?:s|ed|ing|ure)?|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
+    r"|callback|hook|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
+    r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|class(?:es)?|object|instance|attribute|property|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
+    r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|checkout|diff|patch|cursor|keyboard|key\ ?binding"
+    r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|app|plan|design|version|approach)"
+    r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
+    r"\w\(\)|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}<>\\]|\bself\.|\bthis\.",
+)
+"""What is talk about code."""
+
+
+# --- What a statement is -------------------------------------------------------------------------------------------
+
+
+class Strength(IntEnum):
+    """How sure it is that a sentence states a fact of an organisation."""
+
+    NONE = 0
+    STATED = 1
+    OURS = 2
+    DEFINED = 3
+    RULED = 4
+
+
+_DEFINING = (
+    r"(?:defined|calculated|computed|measured|determined|derived|counted|tracked|recogni[sz]ed|billed|invoiced|reported|recorded|booked|classified|treated|considered|based|expressed"
+    r"|denominated|split|weighted|normali[sz]ed|reconciled|attributed|allocated|amorti[sz]ed|accrued|aggregated|capped|prorated|pro-rated|excluded|included)"
+)
+DEFINED_BY = _DEFINING
+_ADVERB = (
+    r"(?:(?:always|never|only|usually|generally|typically|strictly|also|actually|currently|explicitly|deliberately|officially|internally|still|do(?:n'?t|\ not)|all|both|normally|really|exclusively"
+    r"|by\ convention|by\ default|by\ policy|as\ a\ rule|in\ fact|now|mostly)\s+){0,3}"
+)
+_DEFINES = (
+    r"(?:define|call|refer\ to|consider|treat|count|classify|recogni[sz]e|calculate|compute|measure|categori[sz]e|report|track|record|denominate|book|bill|invoice|exclude|include|express|derive|split"
+    r"|capitali[sz]e|amorti[sz]e|accrue|attribute|allocate|close|forecast|budget|reconcile|charge|segment|score|prorate|weigh|base|mean|understand|distinguish|differentiate)"
+)
+_PRACTISES = (
+    r"(?:use|run|deploy|release|ship|store|keep|pay|round|convert|host|log|archive|retain|sell|accept|support|require|allow|offer|operate|review|rotate|back\ up|tag|name|version|sign|own|anonymi[sz]e|mask"
+    r"|hash|encrypt|purge|delete|partition|snapshot|load|refresh|send|escalate|respond|resolve|assign|route|approve|refund|onboard|renew|cancel|quote|price|discount|expense|hedge|audit|freeze|page|follow"
+    r"|document|write|publish|sync|replicate|restore|buy|order|reorder|stock|pick|pack|deliver|outsource|work|plan|estimate|migrate|branch|squash|cap|reserve|issue|grant|expire|start|end|begin|don'?t|do\ not"
+    r"|put|prefix|suffix|adhere|rely|stick|standardi[sz]ed?|pin|get|take|apply|look|go|handle|provision|write\ off|sunset|have|need|must|are|aren'?t|set|prefer|schedule|sample|enforce|ban|forbid|avoid|carry|map)"
+)
+_SUBJECT = r"(?:we|our\ (?:team|company|org|organi[sz]ation|group|finance\ team|data\ team|business|department)|finance|the\ (?:finance|data|platform|ops|operations|product|sales|support|infra|infrastructure|engineering|security|legal)\ team)"
+_PLACE = r"(?:in|at|within|across)\ (?:this|our|the)\ (?:\w+\ )?(?:company|team|org|organi[sz]ation|repo|repository|codebase|monorepo|business|department|project|shop|warehouse|data\ platform)|company-?\ ?wide|org-?\ ?wide|team-?\ ?wide|(?:around|over)\ here\b|here\ at\ \w+|\bat\ acme\b"
+
+RULED = _any(
+    r"\b(?:our|the|a|team|company|house|internal)\ (?:[\w-]+\ ){0,4}(?:conventions?|polic(?:y|ies)|standards?|rules?|definitions?|guidelines?|house\ style|naming\ scheme|practice|sop|cadence|threshold|cutoff|cut-off|targets?)\b"
+    r"[^.]{0,60}?\b(?:is|are|says?|requires?|states?|means?|calls\ for|applies|forbids?|prohibits?|=)\b",
+    r"\b(?:company|team|org|house|internal)\ (?:policy|convention|rule|standard|definition)\b\s*[:=-]",
+    rf"\b{_SUBJECT}\ (?:always|never|only\ ever|strictly|exclusively|as\ a\ rule|by\ (?:policy|convention))\b",
+    rf"(?:^|,\s)(?:always|never|no\ one|nobody|everyone|everybody|all|every)\b.{{1,150}}\b(?:{_PLACE})",
+    rf"(?:{_PLACE}),?\s.{{0,40}}\b(?:we|all|every|everything|everyone|always|never|nobody|no)\b",
+    r"\bby\ (?:convention|policy)\b,?\ (?:we|our|all|every)\b",
+    r"\bper\ (?:our|company)\ (?:\w+\ )?(?:policy|convention|standard|rules?)\b",
+    r"\bunsere?\ (?:konvention|regel|richtlinie|vorgabe|definition)\ (?:ist|lautet)\b|\bbei\ uns\ (?:ist|sind|gilt|wird|werden|z(?:ä|ae)hlt|bedeutet|hei(?:ß|ss)t)\b",
+)
+
+DEFINED = _any(
+    rf"\b{_SUBJECT}\ {_ADVERB}(?:define|call|refer\ to|consider|classify|recogni[sz]e|calculate|compute|measure|categori[sz]e|denominate|capitali[sz]e|amorti[sz]e|accrue)\b(?!\ (?:it|this|that|them)\b\s*$)",
+    rf"\b{_SUBJECT}\ {_ADVERB}(?:treat|count|report|track|record|book|bill|invoice|exclude|include|attribute|allocate|forecast|express|close|mean|charge|bill)\b",
+    rf"\b{_SUBJECT}\ (?:define|use)\ .{{1,80}}\ (?:as|to\ mean)\b",
+    r"\bby\ ['\"]?[\w\ /&'-]{1,50}['\"]?,?\ (?:we|i)\ (?:always\ |actually\ )?mean\b|\bwhen\ (?:we|i|people\ here|anyone\ here|finance|someone\ here)\ (?:say|talk\ about|speak\ of|write)\b.{1,60},?\ (?:we|i|they|it)\ (?:always\ )?means?\b",
+    rf"\b(?:is|are|gets?|being|be)\ {_ADVERB}(?:defined|calculated|computed|measured|recogni[sz]ed|denominated|determined|derived)\b\ ?(?:as|by|on|in|from|over|using|with|per|monthly|weekly|daily|quarterly|annually|at|when|net|gross|after|before|relative|against)?",
+    rf"\bour\ [\w\ ()/&'-]{{2,70}}?\ (?:is|are)\ {_ADVERB}{_DEFINING}\b",
+    r"\bour\ (?:fiscal|financial)\ (?:year|quarters?|calendar)\ (?:starts?|begins?|ends?|runs?|closes?|is)\b|\bfiscal\ (?:year|quarter|q[1-4])[\w\ ]{0,20}\ (?:starts?|begins?|ends?|runs?|closes?)\b",
+    r"\b(?:stands\ for|is\ short\ for|is\ (?:our|the)\ (?:internal\ )?(?:name|term|word|abbreviation|code\ ?name|acronym)\ for|is\ what\ we\ call|for\ us,?\ .{1,60}\ (?:means|is))\b",
+    r"\b(?:internally,?|here,?|for\ us,?)\ (?:['\"]?[\w\ -]{1,40}['\"]?)\ (?:means|refers\ to|is\ defined|counts\ as)\b",
+    r"\bwe\ need\ to\ (?:track|record|report|capture|measure|bill|invoice|retain|recogni[sz]e|count|reconcile|archive)\b",
+    r"\b(?:that|this|it)(?:'?s|\ is)\ (?:exactly\ |precisely\ )?(?:how|what|the\ way|where|when|why)\ (?:we|our|finance|everyone\ here)\b",
+    r"\bwir\ (?:definieren|berechnen|z(?:ä|ae)hlen|messen|verbuchen|erfassen|rechnen|nennen)\b|\b(?:ist|sind|wird|werden)\ (?:bei\ uns\ )?.{0,40}\b(?:definiert|berechnet|gemessen|gez(?:ä|ae)hlt|erfasst|verbucht|ermittelt)\b"
+    r"|\b(?:wird|werden)\ (?:bei\ uns\ |immer\ |monatlich\ |netto\ |brutto\ )+\b|\bunser\ gesch(?:ä|ae)ftsjahr\ (?:beginnt|startet|endet|l(?:ä|ae)uft)\b|\bverstehen\ wir\b",
+)
+
+OURS = _any(
+    rf"\b{_SUBJECT}\ {_ADVERB}(?:{_DEFINES}|{_PRACTISES})\b",
+    r"\bwe(?:'?re|\ are)\ (?:using|on|running|billing|charging|reporting|counting|tracking|measuring|required|not\ allowed|obliged)\b",
+    r"\bour\ (?:[\w()/&'-]+\ ){1,8}?(?:is|are|has|have|lives?|runs?|uses?|starts?|ends?|means?|includes?|excludes?|closes?|counts?|covers?|goes|go|sits?|points?|belongs?|expires?|renews?|requires?|allows?|resets?"
+    r"|refers?|isn'?t|aren'?t|doesn'?t|don'?t|does|consists?|comes?|equals?|contains?|must|applies|lasts?|takes?|stores?|=)(?=\W|$)",
+    r"\bunsere?[rnm]?\ (?:[\w-]+\ ){1,6}?(?:ist|sind|hat|haben|beginnt|endet|l(?:ä|ae)uft|liegt|liegen|umfasst|z(?:ä|ae)hlt)\b|\bwir\ (?:verwenden|nutzen|haben|speichern|rechnen|stellen|liefern|deployen|setzen|arbeiten)\b",
+)
+
+_PREDICATE = (
+    r"(?:is|are|'s|was|has|have|contains?|includes?|excludes?|lives?|means?|refers?|counts?|covers?|starts?|ends?|begins?|closes?|runs?|holds?|stores?|uses?|goes|go|=|needs?\ to\ be|should\ (?:be|never|only|always)|must(?:n'?t)?"
+    r"|gets?|isn'?t|aren'?t|does(?:n'?t|\ not)|do(?:n'?t|\ not)|comes?|belongs?|maps?|equals?|resets?|renews?|expires?|happens?|applies|apply|sits?|requires?|tracks?|measures?|reports?|owns?|refreshes|updates|loads|only|never|always"
+    r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
+)
+PREDICATE = re.compile(rf"(?:^|(?<=\W)){_PREDICATE}(?=\W|$)", re.VERBOSE)
+IT_IS = re.compile(r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE)
+
+CONTRAST = _any(
+    r"(?:,\s*|\s-+\s*|\sand\s|\s\()not\s(?:the\s|on\s|in\s|by\s|a\s|an\s|at\s|from\s|to\s|just\s|per\s)?[\w\"'-]+",
+    r"\b(?:rather\ than|instead\ of|as\ opposed\ to)\b",
+    r"\b(?:isn'?t|aren'?t|is\ not|are\ not|don'?t|doesn'?t|do\ not|does\ not)\b[^.]{1,120}(?:[;,]|\s-+)\s*(?:but|it'?s|they'?re|it\ is|we|our|rather)\b",
+)
+ADDITION = re.compile(
+    r"(?:and\ |so\ |then\ )?(?:we|it|it'?s|its|this|that|that'?s|they|these|those|both|each|one|the|our|an?|all|any|anything|everything|only|no|every|if|when|once|until|after|unless|so|in|for|by|internal\w*|note|exclu\w+|includ\w+|not"
+    r"|wir|das|die|der|dies\w*|es)\b",
+    re.VERBOSE,
+)
+VALUE = re.compile(
+    r"\b(?:is|are|was|at)\ (?:now\ |currently\ |only\ |about\ |around\ |roughly\ |up\ |down\ |over\ |under\ )*[$€£]?\d[\d.,]*\ ?(?:%|k|m|bn|x)?(?=\W*$|\s(?:this|last|in|for|and)\b)", re.VERBOSE
+)
+"""A figure of the day, which is no definition."""
+
+CONDITION = re.compile(r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,|\bthen\b)?\s*(?:we|it|they|the|our|that|this|wir|only|always|never)\b")
+"""A condition of a rule: "if a customer downgrades, we count it as contraction"."""
+
+HABIT = re.compile(
+    r"\b(?:all|every|each|only|per|monthly|weekly|quarterly|annually|yearly|daily|hourly|exclusively|everywhere|never|always|as\ (?:our|the)|(?:fiscal|financial)\ year|starts?|begins?|ends?|net\ of|gross|source\ of\ truth"
+    r"|system\ of\ record|sla|policy|by\ default|at\ most|at\ least|within|except|excluding|including|based|immer|nur|jede[rsn]?|alle)\b",
+    re.VERBOSE,
+)
+"""What makes a practice of something that is done."""
+
+HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b")
+"""What a line with a colon announces."""
