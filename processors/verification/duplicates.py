@@ -28,7 +28,7 @@ WITH_ENTITIES = 0.65
 
 LEAST_ENTITIES = 2
 
-MOST_RELATIONS = 100
+MOST_RELATIONS = 50
 """Per item, the closest: texts that are all alike would otherwise have relations by the square of their number."""
 
 _MEASURE = 1

@@ -105,7 +105,7 @@ def alike(
     Args:
         text: what is looked for.
         others: what is looked at, in order of length.
-        least: over 0.
+        least: 0: all of them.
         between: called between two slices.
         start: the first place that is looked at.
         stop: the place after the last one.

