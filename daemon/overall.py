@@ -71,6 +71,12 @@ def replace_rows(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
             insert(conn, name, rows)
 
 
+def replaced(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    """The same, in a transaction of its own."""
+    with transaction(conn):
+        replace_rows(conn, tables)
+
+
 def remove(conn: duckdb.DuckDBPyConnection, tables: Sequence[Table], removals: Sequence[Removal]) -> dict[str, int]:
     """Remove what must not be there; returns how many rows, by table.
 

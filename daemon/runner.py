@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from daemon import corrections, positions
 from daemon.commit import Commit, apply, fold_all
@@ -16,13 +15,13 @@ from daemon.config import DEFAULT_ROOT, Settings
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
-from daemon.overall import remove, replace_rows
+from daemon.overall import remove, replaced
 from daemon.processing import ProcessorFailedError, cause_of, process
 from daemon.round import Counts
 from daemon.run import Job, look_whole, run_incremental, run_whole, taken_over, touched
 from daemon.scan import scan
 from daemon.steps import take_step
-from daemon.store import migrate, transaction
+from daemon.store import migrate
 from daemon.tables import make_tables
 from daemon.transcript import Transcripts
 from processors.registry import Registered, register
@@ -96,13 +95,9 @@ class _Run:
         fold_all(self._conn, every)
         for step in self._spec.steps:
             try:
-                take_step(self._conn, step, self._replace, lambda: False)
+                take_step(self._conn, step, partial(replaced, self._conn), lambda: False)
             except Exception as error:  # noqa: BLE001  # it is a plug-in's
                 self.counts.failed_one(f"step {step.name}", describe(error))
-
-    def _replace(self, tables: Mapping[str, pa.Table]) -> None:
-        with transaction(self._conn):
-            replace_rows(self._conn, tables)
 
     def _session(self, key: str, recorded: str | None) -> None:
         counts = self.counts

@@ -170,7 +170,7 @@ class IncrementalProcessor(Protocol):
         idle_minutes: a session that has not changed for so long is run although its cadence is not over.
         tables: where the rows go.
         views: what is shown of them besides.
-        records, steps, removals: see :mod:`processors.overall`.
+        records, steps, orders, removals: see :mod:`processors.overall`.
         carry_type: the type to decode the carry to.
         options_type: for a class: what it takes of the settings, such as a msgspec struct; ``[options.<name>]`` of
             the configuration file is converted to it, and given to the class as its only argument.
@@ -189,6 +189,7 @@ class IncrementalProcessor(Protocol):
     views: Sequence[View] = ()
     records: Sequence[Any] = ()
     steps: Sequence[Any] = ()
+    orders: Sequence[Any] = ()
     removals: Sequence[Any] = ()
     carry_type: Any = Any
     options_type: Any = None

@@ -5,8 +5,10 @@ Such tables have the columns that are declared and no others: their rows belong 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from processors.contract import PauseError, check_identifiers
@@ -71,6 +73,35 @@ class Step:
     reads: Mapping[str, str]
     writes: Sequence[OverallTable]
     work: Callable[[Mapping[str, pa.Table], Stopped], StepResult]
+
+
+class OrderError(Exception):
+    """An order cannot be carried out: ``what`` and ``hint`` are shown to who gave it. Nothing of it is kept."""
+
+    def __init__(self, what: str, hint: str = "", *, unknown: bool = False) -> None:
+        """``unknown``: it names something that is not there."""
+        super().__init__(what)
+        self.hint = hint
+        self.unknown = unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something that a person has a processor do, which changes its records; each is written down in ``audit_log``.
+
+    Attributes:
+        name: lower-case identifier.
+        fields: what may be given, all of it text.
+        work: given a connection inside a transaction, the fields, the person's name on the host and the time (UTC,
+            without a zone); returns what came of it, as values that JSON has. Raises OrderError.
+        steps: those of the processor that are taken after it.
+
+    """
+
+    name: str
+    fields: Sequence[str]
+    work: Callable[[duckdb.DuckDBPyConnection, Mapping[str, str], str, datetime], Mapping[str, Any]]
+    steps: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

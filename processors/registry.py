@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from processors.contract import LONGEST, IncrementalProcessor, Isolation, SessionProcessor, Table, View
-from processors.overall import OverallTable, Removal, Step
+from processors.overall import Order, OverallTable, Removal, Step
 
 GROUP = "sessiond.processors"
 INTEGERS = frozenset({"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"})
@@ -36,6 +36,7 @@ class Registered:
     views: tuple[View, ...]
     records: tuple[OverallTable, ...]
     steps: tuple[Step, ...]
+    orders: tuple[Order, ...]
     removals: tuple[Removal, ...]
     decode_carry: Callable[[bytes], Any]
     budget_seconds: float
@@ -110,6 +111,7 @@ def register(
         views=views,
         records=declared.several("records", OverallTable),
         steps=declared.several("steps", Step),
+        orders=declared.several("orders", Order),
         removals=removals,
         # Made once, in this thread: see processors.contract on decoders that are made by two.
         decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,

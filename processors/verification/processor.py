@@ -9,6 +9,7 @@ from processors.verification.fold import Carry, Fold
 from processors.verification.llm.extractor import LlmExtractor
 from processors.verification.model import Extractor
 from processors.verification.options import LeaveOut, VerificationOptions
+from processors.verification.reviews import orders
 from processors.verification.rules import RulesExtractor
 from processors.verification.steps import steps
 from processors.verification.tables import FACTS, REVIEWS, SESSIONS
@@ -31,6 +32,7 @@ class VerificationProcessor:
     tables = (FACTS, SESSIONS)
     views = VIEWS
     records = (REVIEWS,)
+    orders = orders()
     carry_type = Carry
     options_type = VerificationOptions
 

@@ -5,8 +5,7 @@ query, so that confidence really decays.
 """
 
 from processors.contract import View
-
-REDACTED = "[redacted]"
+from processors.verification.redaction import MARK
 
 CORRECTION, DEFINITION, CONFIRMATION = 0.90, 0.90, 0.60
 PER_VERIFIER = 0.05
@@ -86,7 +85,7 @@ WITH evidence AS (
         arg_max(detection_type, (base_confidence, -epoch_us(created_at))) AS category,
         arg_min(source_user, (created_at, source_ref)) AS source_user,
         arg_min(source_ref, (created_at, source_ref)) AS source_ref,
-        bool_or(contains(user_quote, '{REDACTED}')) AS redacted,
+        bool_or(contains(user_quote, '{MARK}')) AS redacted,
         min(created_at) AS first_stated_at,
         max(created_at) AS last_stated_at
     FROM verification_evidence GROUP BY item_id

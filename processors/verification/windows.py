@@ -15,7 +15,7 @@ MOST_PROMPT = 8_000
 """Characters of one window's prompt; about two pages."""
 
 MOST_CONTEXT, MOST_TURNS, MOST_TURN = 6_000, 6, 2_000
-"""Characters of a context in all, how many turns it has, and characters of each: its end, which the prompt answers."""
+"""Characters of a context in all, its turns, and characters of each of them: its end, which the prompt answers."""
 
 _BREAKS = (re.compile(r"\n[ \t]*\n"), re.compile(r"\n"), re.compile(r"[.!?][\"')\]]*\s"), re.compile(r"\s"))
 """Where a long prompt is divided, the best first: between paragraphs, lines, sentences, words."""
@@ -51,7 +51,7 @@ def windows(context: tuple[Said, ...], prompt: str) -> Iterator[Window]:
 
 
 def pieces(text: str, most: int = MOST_PROMPT) -> Iterator[str]:
-    """The text, divided into pieces of at most ``most`` characters where it divides best; together they are all of it."""
+    """The text in pieces of at most ``most`` characters, divided where it divides best; together they are all of it."""
     start = 0
     while len(text) - start > most:
         end = _division(text, start, start + most)
@@ -64,9 +64,6 @@ def _division(text: str, start: int, end: int) -> int:
     """Where to divide ``text[start:end]``: in its second half, at the last of the best breaks."""
     middle = (start + end) // 2
     for kind in _BREAKS:
-        last = None
-        for last in kind.finditer(text, middle, end):
-            pass
-        if last is not None:
-            return last.end()
+        if ends := [found.end() for found in kind.finditer(text, middle, end)]:
+            return ends[-1]
     return end

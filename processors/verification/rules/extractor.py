@@ -41,7 +41,9 @@ class RulesExtractor:
 
     def extract(self, window: Window) -> Sequence[Candidate]:
         """The candidates of a window, in the order of their quotes; never raises for what a text holds."""
-        before = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[-_MOST_BEFORE:]
+        before = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[
+            -_MOST_BEFORE:
+        ]
         answers = bool(before.strip())
         said = sentences(window.prompt)
         readings = [read(sentence, answers=answers) for sentence in said]
@@ -112,7 +114,9 @@ def _detection(reading: Reading, stance: Stance | None, *, answers: bool, inform
     if answers and stance == "correction":
         enough = Strength.OURS if reading.soft and not contrasts(reading.statement) else Strength.STATED
         return "correction" if strength >= enough else None
-    if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or signals.HABIT.search(reading.statement))):
+    if strength >= Strength.DEFINED or (
+        strength is Strength.OURS and (informed or signals.HABIT.search(reading.statement))
+    ):
         return "unprompted_definition"
     if informed and strength is Strength.STATED:
         return "unprompted_definition"
@@ -184,4 +188,8 @@ def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[
         return []
     found = nouns(statement)
     quote = said[0].text
-    return [Candidate("confirmation", title_of(statement), content_of(statement), quote, domain_of(found), entities(found))]
+    return [
+        Candidate(
+            "confirmation", title_of(statement), content_of(statement), quote, domain_of(found), entities(found)
+        )
+    ]

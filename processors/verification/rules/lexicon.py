@@ -114,7 +114,18 @@ def _singular(word: str) -> str:
     return word
 
 
-_NO_PLURALS = {"kubernetes", "redis", "sales", "returns", "secrets", "records", "sessions", "rails", "accounts", "prices"}
+_NO_PLURALS = {
+    "kubernetes",
+    "redis",
+    "sales",
+    "returns",
+    "secrets",
+    "records",
+    "sessions",
+    "rails",
+    "accounts",
+    "prices",
+}
 _WORD = re.compile(r"[^\W\d_](?:[\w&]|[-/](?=\w))*|p&l", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,40}){1,8}", re.IGNORECASE)
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9]{1,5}s?")
@@ -151,9 +162,7 @@ def nouns(text: str) -> list[Noun]:
 
 
 def _one_phrase(text: str, words: list[tuple[str, int, int]]) -> bool:
-    return all(
-        not text[before[2] : after[1]].strip(" -\n") for before, after in zip(words, words[1:], strict=False)
-    )
+    return all(not text[before[2] : after[1]].strip(" -\n") for before, after in zip(words, words[1:], strict=False))
 
 
 _MOST_ENTITIES = 8
@@ -167,8 +176,22 @@ def entities(found: Iterable[Noun]) -> tuple[str, ...]:
     return tuple(names.values())[:_MOST_ENTITIES]
 
 
-_WEIGHTS: dict[str, float] = {"users": 0.5, "user": 0.5, "customers": 0.6, "customer": 0.6, "clients": 0.8, "accounts": 0.3}
-_SPECIAL = {"crm": 2.0, "internal reporting": 2.0, "primary key": 2.0, "nps": 2.0, "retention": 2.0, "production": 1.5}
+_WEIGHTS: dict[str, float] = {
+    "users": 0.5,
+    "user": 0.5,
+    "customers": 0.6,
+    "customer": 0.6,
+    "clients": 0.8,
+    "accounts": 0.3,
+}
+_SPECIAL = {
+    "crm": 2.0,
+    "internal reporting": 2.0,
+    "primary key": 2.0,
+    "nps": 2.0,
+    "retention": 2.0,
+    "production": 1.5,
+}
 
 
 def domain_of(found: Iterable[Noun], otherwise: Iterable[Noun] = ()) -> Domain:

@@ -61,7 +61,9 @@ _PASTED_LINE = re.compile(
         )""",
     re.VERBOSE,
 )
-_CODE_WORD = re.compile(r"\s*(?:def|class|import|from|return|const|let|var|function|public|private|export|fn|func|struct)\b")
+_CODE_WORD = re.compile(
+    r"\s*(?:def|class|import|from|return|const|let|var|function|public|private|export|fn|func|struct)\b"
+)
 _CODE_END = re.compile(r"[;{}(),]\s*$")
 _QUOTED_FROM_HERE = re.compile(
     r"""\s*(?:
@@ -103,7 +105,9 @@ def sentences(prompt: str) -> list[Sentence]:
 def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
     start = begin
     for stop in _SENTENCE_END.finditer(prompt, begin, end):
-        if stop[0][0] == "." and _ABBREVIATION.search(plain(prompt[max(start, stop.start() - 12) : stop.start() + 3]).rstrip(" .") ):
+        if stop[0][0] == "." and _ABBREVIATION.search(
+            plain(prompt[max(start, stop.start() - 12) : stop.start() + 3]).rstrip(" .")
+        ):
             continue
         yield from _sentence(prompt, start, stop.end(), paragraph, item=item and start == begin)
         start = stop.end()

@@ -19,8 +19,44 @@ _NEAR = 70
 """Characters, within which a statement names what it is about."""
 
 _FIGURES = frozenset(
-    "churn,churn rate,mrr,arr,nps,csat,revenue,net revenue,dau,mau,wau,users,user,customers,customer,orders,sessions,conversion,conversion rate,"
-    "retention,retention rate,signups,cac,ltv,arpu,margin,gross margin,profit,headcount,latency,coverage,test coverage,clients,rows,row,deals".split(",")  # noqa: SIM905  # a list of words
+    [
+        "churn",
+        "churn rate",
+        "mrr",
+        "arr",
+        "nps",
+        "csat",
+        "revenue",
+        "net revenue",
+        "dau",
+        "mau",
+        "wau",
+        "users",
+        "user",
+        "customers",
+        "customer",
+        "orders",
+        "sessions",
+        "conversion",
+        "conversion rate",
+        "retention",
+        "retention rate",
+        "signups",
+        "cac",
+        "ltv",
+        "arpu",
+        "margin",
+        "gross margin",
+        "profit",
+        "headcount",
+        "latency",
+        "coverage",
+        "test coverage",
+        "clients",
+        "rows",
+        "row",
+        "deals",
+    ]  # a list of words
 )
 """What has another value each day."""
 
@@ -191,7 +227,9 @@ def asked(text: str) -> str:
         statement = statement[head.end() :]
     tail = _ENDS_OF_QUESTIONS.search(plain(statement))
     statement = statement[: tail.start()] if tail else statement
-    ours = re.sub(r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE)
+    ours = re.sub(
+        r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE
+    )
     if turned := _TURNED.match(plain(ours)):
         begin, end = turned.span(2)
         ours = f"{ours[begin:end]} {turned[1]} {ours[turned.start(3) :]}"

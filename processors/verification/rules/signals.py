@@ -32,9 +32,13 @@ _NEGATION = (
 NEGATION = re.compile(
     rf"{_FILLER}(?:{_NEGATION}(?:{_STOP})|no\s+(?=(?:we|our|the|it|it'?s|its|that'?s|they)\b))", re.VERBOSE
 )
-_DISAGREES_A_BIT = r"(?:(?:yes|yeah|right|true|correct|ok|okay|sure)[\s,.;:-]+)?(?:but|except|however|though)[\s,:-]+(?:that\s+)?"
+_DISAGREES_A_BIT = (
+    r"(?:(?:yes|yeah|right|true|correct|ok|okay|sure)[\s,.;:-]+)?(?:but|except|however|though)[\s,:-]+(?:that\s+)?"
+)
 BUT = re.compile(rf"{_DISAGREES_A_BIT}", re.VERBOSE)
-ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|tats(?:ä|ae)chlich)(?:\s*[,:-]+)?\s+", re.VERBOSE)
+ACTUALLY = re.compile(
+    rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|tats(?:ä|ae)chlich)(?:\s*[,:-]+)?\s+", re.VERBOSE
+)
 
 _AFFIRMATION = (
     r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
@@ -47,7 +51,9 @@ AFFIRMATION = re.compile(
     rf"{_FILLER}(?:{_AFFIRMATION}(?:{_STOP})|(?:yes|yep|yeah)\s+(?=(?:we|our|the|it|that'?s)\b)|(?:that|this)(?:'?s|\ is)\ (?:right|correct)\s+-?)",
     re.VERBOSE,
 )
-PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE)
+PRAISE = re.compile(
+    rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE
+)
 
 _INFORMATION = (
     r"(?:fyi|for\ your\ information|for\ reference|for\ future\ reference|for\ context|for\ the\ record|for\ clarity|for\ background"
@@ -66,7 +72,8 @@ ASIDE = re.compile(
     re.VERBOSE,
 )
 TOPIC = re.compile(
-    r"(?:also|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|fyi|secondly|übrigens|außerdem)\b", re.VERBOSE
+    r"(?:also|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|fyi|secondly|übrigens|außerdem)\b",
+    re.VERBOSE,
 )
 
 # --- What is no statement ------------------------------------------------------------------------------------------
@@ -88,8 +95,34 @@ _ORDERS = frozenset(
     simulate model forecast estimate query select search grep inspect review nutze benutze verwende zeig zeige schreib schreibe mach mache
     erstelle ändere füge lösche bitte say respond reply answer stick never always only not""".split()  # noqa: SIM905  # a list of words
 )
-_SUBJECT_FIRST = re.compile(r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?|must|has|have|refers?|counts?|excludes?|includes?|goes|lives?)\b")
-_MAY_BE_NOUNS = frozenset("test call list group set order return report log sort model forecast use start count document query format store round build".split())
+_SUBJECT_FIRST = re.compile(
+    r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?|must|has|have|refers?|counts?|excludes?|includes?|goes|lives?)\b"
+)
+_MAY_BE_NOUNS = frozenset(
+    [
+        "test",
+        "call",
+        "list",
+        "group",
+        "set",
+        "order",
+        "return",
+        "report",
+        "log",
+        "sort",
+        "model",
+        "forecast",
+        "use",
+        "start",
+        "count",
+        "document",
+        "query",
+        "format",
+        "store",
+        "round",
+        "build",
+    ]
+)
 
 
 def is_order(text: str) -> bool:
@@ -117,7 +150,9 @@ RETOLD = _any(
     r"(?:just\ |also\ )?(?:says?|said|wrote|writes|claims?|claimed|states?|stated|reads?|told|mentions?|mentioned|thinks?|thought|insists?|suggests?|complains?)\b",
     r"\bused\ to\b|\bin\ the\ (?:book|article|tutorial|example|docs|novel|story|game|paper)\b|\blol\b|/s$|\byeah,?\ right\b|\bhaha",
 )
-FOREIGN = _any(r"\b(?:their|his|her)\ (?:company|team|policy|convention|definition)\b", r"\bcompetitors?\b(?!.*\bwe\b)")
+FOREIGN = _any(
+    r"\b(?:their|his|her)\ (?:company|team|policy|convention|definition)\b", r"\bcompetitors?\b(?!.*\bwe\b)"
+)
 
 ERRAND = _any(
     r"^(?:i|i'?m|i'?d|i'?ll|i'?ve|my|me)\b(?!\ (?:mean|meant)\b)",
@@ -232,7 +267,9 @@ _PREDICATE = (
     r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
 )
 PREDICATE = re.compile(rf"(?:^|(?<=\W)){_PREDICATE}(?=\W|$)", re.VERBOSE)
-IT_IS = re.compile(r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE)
+IT_IS = re.compile(
+    r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE
+)
 
 CONTRAST = _any(
     r"(?:,\s*|\s-+\s*|\sand\s|\s\()not\s(?:the\s|on\s|in\s|by\s|a\s|an\s|at\s|from\s|to\s|just\s|per\s)?[\w\"'-]+",
@@ -245,11 +282,14 @@ ADDITION = re.compile(
     re.VERBOSE,
 )
 VALUE = re.compile(
-    r"\b(?:is|are|was|at)\ (?:now\ |currently\ |only\ |about\ |around\ |roughly\ |up\ |down\ |over\ |under\ )*[$€£]?\d[\d.,]*\ ?(?:%|k|m|bn|x)?(?=\W*$|\s(?:this|last|in|for|and)\b)", re.VERBOSE
+    r"\b(?:is|are|was|at)\ (?:now\ |currently\ |only\ |about\ |around\ |roughly\ |up\ |down\ |over\ |under\ )*[$€£]?\d[\d.,]*\ ?(?:%|k|m|bn|x)?(?=\W*$|\s(?:this|last|in|for|and)\b)",
+    re.VERBOSE,
 )
 """A figure of the day, which is no definition."""
 
-CONDITION = re.compile(r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,|\bthen\b)?\s*(?:we|it|they|the|our|that|this|wir|only|always|never)\b")
+CONDITION = re.compile(
+    r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,|\bthen\b)?\s*(?:we|it|they|the|our|that|this|wir|only|always|never)\b"
+)
 """A condition of a rule: "if a customer downgrades, we count it as contraction"."""
 
 HABIT = re.compile(
@@ -259,5 +299,7 @@ HABIT = re.compile(
 )
 """What makes a practice of something that is done."""
 
-HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b")
+HEADING = re.compile(
+    r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b"
+)
 """What a line with a colon announces."""
