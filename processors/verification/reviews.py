@@ -117,7 +117,7 @@ def _check_no_circle(conn: duckdb.DuckDBPyConnection, item: str, other: str) -> 
     while at is not None and at not in passed:
         if at == item:
             raise OrderError(
-                f"{other} counts to {item} already", f"sessiond knowledge separate {other} {item}, first"
+                f"{other} counts to {item} already", f"first: sessiond knowledge separate {other} {item}"
             )
         passed.add(at)
         at = into.get(at)

@@ -51,7 +51,7 @@ def windows(context: tuple[Said, ...], prompt: str) -> Iterator[Window]:
 
 
 def pieces(text: str, most: int = MOST_PROMPT) -> Iterator[str]:
-    """The text in pieces of at most ``most`` characters, divided where it divides best; together they are all of it."""
+    """The text in pieces of at most ``most`` characters, divided where it divides best; together they are it."""
     start = 0
     while len(text) - start > most:
         end = _division(text, start, start + most)
