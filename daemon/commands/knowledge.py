@@ -38,8 +38,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="What people told the assistant that everyone should know: list it, look at the evidence, decide.\n\n"
-    "An item is [bold]pending[/bold] until somebody approves or rejects it. What likely says the same is one "
-    "item with more evidence; a correction always stands for itself. Each decision is recorded, and outlives reprocessing. "
+    "An item is [bold]pending[/bold] until somebody approves or rejects it. What likely says the same is one item "
+    "with more evidence; a correction stands for itself. Each decision is recorded, and outlives reprocessing. "
     "The daemon may run or not.",
 )
 
@@ -133,7 +133,7 @@ def show_item(
     if json_output:
         print(json.dumps(_plain(whole), indent=2))  # noqa: T201
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(_screen(whole))
+        Console().print(_screen(whole))
 
 
 def _whole(client: Client, item: str) -> dict[str, Any]:
