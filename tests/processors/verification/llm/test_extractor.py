@@ -111,7 +111,7 @@ def test_what_is_sent_is_what_was_said(context, prompt):
 
 def test_lone_surrogates_are_sent_as_unknown_letters(model_server, extractor):
     extractor().extract(Window((), "a\ud800b"))
-    assert model_server.received[0].prompt.strip("ab") == "\ufffd" * 3
+    assert model_server.received[0].prompt.strip("ab") == "\ufffd"
 
 
 def test_a_quote_is_given_back_as_it_was_written(model_server, extractor):
