@@ -21,7 +21,7 @@ def options(model_server, tmp_path, provider):
     """Makes options for the server."""
 
     def make(**more):
-        given = {"timeout": 5.0, "answers": str(tmp_path / "answers.sqlite"), **more}
+        given = {"timeout": 30.0, "answers": str(tmp_path / "answers.sqlite"), **more}
         return LlmOptions(**model_server.options(provider, **given))
 
     return make

@@ -4,83 +4,23 @@ It checks what the real ones check (key, version, model, that each object of a s
 received. With :func:`recorded`, it knows the right answers for the fixtures in ``shared/data/verification``.
 """
 
-import html
 import json
-import re
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processors.verification.llm import wire
+from tests.processors.verification.llm.wire import Fault, Received
+
 DATA = Path(__file__).parents[4].parent / "shared" / "data" / "verification"
 KEY = "sk-test-key-0123456789"
 PROBE = "Hello."
-
-_TURN = re.compile(r'<turn role="(person|assistant)">(.*?)</turn>', re.DOTALL)
-_PROMPT = re.compile(r"<prompt>(.*?)</prompt>", re.DOTALL)
-_NEW = re.compile(r"<new>(.*?)</new>", re.DOTALL)
-_KNOWN = re.compile(r'<known id="([^"]*)">(.*?)</known>', re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Received:
-    """A request, whichever protocol it came in."""
-
-    provider: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-    instructions: str
-    data: str
-    schema: dict[str, Any]
-
-    @property
-    def context(self) -> list[tuple[str, str]]:
-        return [(role, html.unescape(text)) for role, text in _TURN.findall(self.data)]
-
-    @property
-    def prompts(self) -> list[str]:
-        return [html.unescape(text) for text in _PROMPT.findall(self.data)]
-
-    @property
-    def prompt(self) -> str:
-        return next(iter(self.prompts), "")
-
-    @property
-    def judged(self) -> tuple[str, dict[str, str]]:
-        """The new statement, and the known ones by id."""
-        new = next(iter(_NEW.findall(self.data)), "")
-        return html.unescape(new), {key: html.unescape(text) for key, text in _KNOWN.findall(self.data)}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens instead of an answer.
-
-    Attributes:
-        status: of HTTP.
-        kind: the error's type.
-        message: the error's message, in which real servers repeat what was sent.
-        headers: more of them.
-        how: ``cut``: the connection ends within the body. ``hang``: nothing comes. ``drip``: a byte now and then, for
-            ever. ``broken``: a whole response whose JSON is not. ``text``: the answer is this text. ``refusal`` and
-            ``length``: the model stops for that.
-        text: for ``text``.
-
-    """
-
-    status: int = 200
-    kind: str = "api_error"
-    message: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    how: str = ""
-    text: str = ""
-
 
 Answers = Callable[[Received], dict[str, Any]]
 
@@ -201,11 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not anthropic and self.path != "/v1/chat/completions":
             self._error(Fault(404, "not_found_error"), anthropic=anthropic)
             return
-        wrong = _wrong(self.headers, body, rig, anthropic=anthropic)
-        if wrong is not None:
-            self._error(wrong, anthropic=anthropic)
+        refused = wire.refused(self.headers, body, rig.key, rig.model, anthropic=anthropic)
+        if refused is not None:
+            self._error(refused, anthropic=anthropic)
             return
-        received = _received({name.lower(): value for name, value in self.headers.items()}, body, anthropic=anthropic)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        received = wire.received(headers, body, anthropic=anthropic)
         fault = rig.take(received)
         try:
             self._answer(rig, received, fault or Fault(), anthropic=anthropic)
@@ -219,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(fault, anthropic=anthropic)
             return
         text = fault.text if fault.how == "text" else json.dumps(rig.answers(received))
-        shape = _message if anthropic else _completion
+        shape = wire.message if anthropic else wire.completion
         raw = json.dumps(shape(text, fault.how, rig.usage, received.body["model"])).encode()
         if fault.how == "hang":
             rig.closing.wait(30)
@@ -251,78 +192,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)
-
-
-def _wrong(headers: Any, body: dict[str, Any], rig: ModelServer, *, anthropic: bool) -> Fault | None:
-    """What a real server would not take."""
-    given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
-    if rig.key is not None and given != rig.key:
-        return Fault(401, "authentication_error", f"invalid key {given}")
-    if rig.model is not None and body["model"] != rig.model:
-        return Fault(404, "not_found_error", f"model: {body['model']}")
-    if anthropic:
-        fits = headers.get("anthropic-version") and body["max_tokens"] > 0
-        form = body["output_config"]["format"]
-        schema = form["schema"]
-    else:
-        form = body["response_format"]
-        schema = form["json_schema"]["schema"]
-        fits = form["json_schema"]["strict"] is True and re.fullmatch(r"[\w-]{1,64}", form["json_schema"]["name"])
-    if not fits or form["type"] != "json_schema" or not all(map(_closed, _objects(schema))):
-        return Fault(400, "invalid_request_error", "the schema is not closed")
-    return None
-
-
-def _objects(schema: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(schema, dict):
-        if schema.get("type") == "object":
-            yield schema
-        for value in schema.values():
-            yield from _objects(value)
-
-
-def _closed(schema: dict[str, Any]) -> bool:
-    return schema.get("additionalProperties") is False and set(schema["required"]) == set(schema["properties"])
-
-
-def _received(headers: dict[str, str], body: dict[str, Any], *, anthropic: bool) -> Received:
-    if anthropic:
-        (message,) = body["messages"]
-        form = body["output_config"]["format"]["schema"]
-        return Received("anthropic", headers, body, body["system"], message["content"], form)
-    system, message = body["messages"]
-    assert (system["role"], message["role"]) == ("system", "user")
-    form = body["response_format"]["json_schema"]["schema"]
-    return Received("openai", headers, body, system["content"], message["content"], form)
-
-
-def _message(text: str, how: str, usage: tuple[int, int], model: str) -> dict[str, Any]:
-    reason = {"refusal": "refusal", "length": "max_tokens"}.get(how, "end_turn")
-    return {
-        "id": "msg_test",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [{"type": "text", "text": text}] if reason == "end_turn" else [],
-        "stop_reason": reason,
-        "stop_sequence": None,
-        "usage": {"input_tokens": usage[0], "output_tokens": usage[1], "cache_read_input_tokens": None},
-    }
-
-
-def _completion(text: str, how: str, usage: tuple[int, int], model: str) -> dict[str, Any]:
-    refusal = "I cannot help with that." if how == "refusal" else None
-    return {
-        "id": "chatcmpl-test",
-        "object": "chat.completion",
-        "created": 0,
-        "model": model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": None if refusal else text, "refusal": refusal},
-                "finish_reason": "length" if how == "length" else "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
-    }

@@ -10,7 +10,8 @@ from processors.contract import PauseError
 from processors.verification.llm import ExtractionError
 from processors.verification.llm.limits import LONGEST_PAUSE
 from processors.verification.model import Said, Window
-from tests.processors.verification.llm.server import KEY, PROBE, Fault
+from tests.processors.verification.llm.server import KEY, PROBE
+from tests.processors.verification.llm.wire import Fault
 
 SECRET = "the secret of the content"
 WINDOW = Window((Said("assistant", f"{SECRET} one"),), f"{SECRET} two")
@@ -100,7 +101,7 @@ def test_a_wait_that_the_server_asks_for_is_the_processors(model_server, extract
 @pytest.mark.parametrize("how", ["hang", "drip"])
 def test_an_answer_that_does_not_end_in_time_is_none(model_server, extractor, spent, how):
     model_server.fault = lambda _: Fault(how=how)
-    asked = extractor(retries=0, timeout=0.3)
+    asked = extractor(retries=0, timeout=1.0)
     error = raised(PauseError, asked.extract)
     assert "Timeout" in error.reason
     assert spent(asked) > 5000, "it may be billed"

@@ -9,7 +9,7 @@ from processors.contract import PauseError
 from processors.verification.llm import Contradiction, ExtractionError, LlmJudge
 from processors.verification.llm.judge import AT_ONCE
 from processors.verification.model import Item, item_id
-from tests.processors.verification.llm.server import Fault
+from tests.processors.verification.llm.wire import Fault
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001  # as items have it
 
