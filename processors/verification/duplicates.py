@@ -1,8 +1,8 @@
 """Which items say the same, likely.
 
 Every pair of one domain that reaches a threshold is found: each text is compared with all whose length allows it, by
-:class:`processors.verification.similarity.Texts`, once; later only what is new is compared. Filters by words or pieces
-of words in common would be quicker, and lose pairs: two texts can be 82 % alike without one.
+:class:`processors.verification.similarity.Texts`, once; later only what is new is compared. Filters by words or
+pieces of words in common would be quicker, and lose pairs: two texts can be 82 % alike without one.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -93,7 +93,8 @@ class Duplicates:
         self.compared = dict(compared or {})
         self._closest: dict[str, list[tuple[float, str, Reason]]] = {}
         for relation in relations:
-            self._relate(relation.item_a, relation.item_b, relation.score, relation.reason)
+            if relation.item_a in self.compared and relation.item_b in self.compared:
+                self._relate(relation.item_a, relation.item_b, relation.score, relation.reason)
 
     def update(self, items: Iterable[Item], between: Callable[[], object] = nothing) -> list[Relation]:
         """The relations of these items, in order of their ids; only what is new or changed is compared.

@@ -210,7 +210,8 @@ def duplicates(place: Place) -> Row:
     return Row(
         "duplicates",
         f"likely duplicates among {count:,} items of {len(DOMAINS)} domains: the first time; with {NEW} new ones",
-        f"{found['first_seconds']:.0f} s ({found['first_cpu_seconds']:.0f} s of CPU); {found['later_seconds'] * 1000:.0f} ms "
+        f"{found['first_seconds']:.0f} s ({found['first_cpu_seconds']:.0f} s of CPU); "
+        f"{found['later_seconds'] * 1000:.0f} ms "
         f"({sum(found['relations'].values()):,} found, {found['missed_in_sample']} missed in a sample, "
         f"{found['memory_mb']:.0f} MB)",
         "<= 300 s; <= 1,000 ms; none missed",

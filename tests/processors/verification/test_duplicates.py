@@ -185,6 +185,14 @@ def test_it_goes_on_after_a_restart(before, after):
     assert Duplicates(first.compared, relations).update(after) == find_relations(after)
 
 
+@given(ALL, ALL, st.sets(st.sampled_from("abcdefghijkl")))
+def test_of_what_it_is_not_known_that_it_was_compared_no_relation_is_kept(before, after, lost):
+    first = Duplicates()
+    relations = first.update(before)
+    compared = {known_as: digest for known_as, digest in first.compared.items() if known_as not in lost}
+    assert Duplicates(compared, relations).update(after) == find_relations(after)
+
+
 @settings(max_examples=50)
 @given(ALL, ALL, st.integers(0, 40))
 def test_an_update_that_was_ended_is_made_up_for(before, after, turns):
