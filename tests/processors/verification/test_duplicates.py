@@ -68,6 +68,26 @@ ITEMS = st.builds(
 )
 ALL = st.lists(ITEMS, max_size=12, unique_by=lambda item: item.id)
 
+CLOSE = st.builds(
+    item,
+    st.sampled_from("abcdefghijkl"),
+    st.builds(edited, st.sampled_from(BASES[:2]), st.integers(0, 30), st.integers(0, 9), st.text("ab ", max_size=9)),
+    st.sampled_from([(), ("MRR", "churn")]),
+)
+
+
+@st.composite
+def histories(draw):
+    """What there was at one time after another: items that are alike come and go, and some are not what they were."""
+    states = []
+    now = {}
+    for _ in range(draw(st.integers(1, 5))):
+        for gone in draw(st.sets(st.sampled_from("abcdefghijkl"), max_size=4)):
+            now.pop(gone, None)
+        now |= {new.id: new for new in draw(st.lists(CLOSE, max_size=5))}
+        states.append(list(now.values()))
+    return states
+
 
 @pytest.fixture(scope="module")
 def expected():
@@ -161,14 +181,14 @@ def test_a_first_look_at_the_rarer_letters_finds_the_same(items):
         assert find_relations(items) == brute(items)
 
 
-@given(st.lists(ALL, max_size=5))
+@given(histories())
 def test_after_each_update_it_is_what_it_would_be_from_scratch(states):
     growing = Duplicates()
     for items in states:
         assert growing.update(items) == find_relations(items)
 
 
-@given(st.lists(ALL, max_size=6), st.integers(1, 3))
+@given(histories(), st.integers(1, 3))
 def test_with_few_relations_each_it_is_what_it_would_be_from_scratch(states, most):
     with patch.object(duplicates, "MOST_RELATIONS", most):
         growing = Duplicates()
@@ -178,15 +198,18 @@ def test_with_few_relations_each_it_is_what_it_would_be_from_scratch(states, mos
             assert len(relations) <= most * len(items)
 
 
-@given(ALL, ALL)
-def test_it_goes_on_after_a_restart(before, after):
-    first = Duplicates()
-    relations = first.update(before)
-    assert Duplicates(first.compared, relations).update(after) == find_relations(after)
+@given(histories())
+def test_it_goes_on_after_a_restart(states):
+    last, relations = Duplicates(), []
+    for items in states:
+        last = Duplicates(last.compared, relations)
+        relations = last.update(items)
+        assert relations == find_relations(items)
 
 
-@given(ALL, ALL, st.sets(st.sampled_from("abcdefghijkl")))
-def test_of_what_it_is_not_known_that_it_was_compared_no_relation_is_kept(before, after, lost):
+@given(histories(), st.sets(st.sampled_from("abcdefghijkl")))
+def test_of_what_it_is_not_known_that_it_was_compared_no_relation_is_kept(states, lost):
+    before, after = states[0], states[-1]
     first = Duplicates()
     relations = first.update(before)
     compared = {known_as: digest for known_as, digest in first.compared.items() if known_as not in lost}
@@ -194,8 +217,9 @@ def test_of_what_it_is_not_known_that_it_was_compared_no_relation_is_kept(before
 
 
 @settings(max_examples=50)
-@given(ALL, ALL, st.integers(0, 40))
-def test_an_update_that_was_ended_is_made_up_for(before, after, turns):
+@given(histories(), st.integers(0, 40))
+def test_an_update_that_was_ended_is_made_up_for(states, turns):
+    before, after = states[0], states[-1]
     growing = Duplicates()
     growing.update(before)
     left = iter(range(turns))
@@ -223,6 +247,16 @@ def test_items_that_are_gone_are_forgotten():
     growing.update([item("a"), item("b")])
     assert growing.update([item("a")]) == []
     assert set(growing.compared) == {"a"}
+
+
+def test_an_item_whose_closest_is_gone_finds_the_next_one():
+    first, second = LONG, LONG.replace("monthly", "weekly")
+    items = [item("a", first), item("b", first), item("c", second), item("d", second)]
+    with patch.object(duplicates, "MOST_RELATIONS", 1):
+        growing = Duplicates()
+        assert [(found.item_a, found.item_b) for found in growing.update(items)] == [("a", "b"), ("c", "d")]
+        left = [items[0], items[2], items[3]]
+        assert [(found.item_a, found.item_b) for found in growing.update(left)] == [("a", "c"), ("c", "d")]
 
 
 def test_a_crowd_of_equal_texts_has_no_relations_by_the_square():
