@@ -17,6 +17,7 @@ The texts are compared as they stand, but for case and white space: "N-1" is not
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from heapq import merge
 from itertools import islice
 from math import ceil, floor
@@ -76,7 +77,12 @@ def normalised(text: str) -> str:
 
 def names(entities: Iterable[str]) -> frozenset[str]:
     """Entities as they are compared."""
-    return frozenset(map(normalised, entities)) - {""}
+    return frozenset(map(_name, entities)) - {""}
+
+
+@lru_cache(maxsize=4096)
+def _name(entity: str) -> str:
+    return normalised(entity)
 
 
 def similarity(a: str, b: str) -> float:
