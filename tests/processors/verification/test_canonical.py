@@ -1,5 +1,6 @@
 """Which item each item counts to: what people said goes before what the machine takes for the same."""
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -193,3 +194,16 @@ def test_relations_of_real_texts_lead_to_the_oldest():
 
 def test_numbers_and_names_of_code():
     assert precise("In Q3 the Order_ID is kept for 90-day windows, by Finance") == {"q3", "order_id", "90"}
+
+
+@pytest.mark.parametrize("text", ["a" * 1000, "_" * 1000, "1 " * 500, "a1" * 500])
+def test_looking_for_numbers_takes_time_by_the_length(text):
+    def took(times: int) -> float:
+        best = 1e9
+        for _ in range(3):
+            began = time.perf_counter()
+            precise(text * times)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    assert took(1000) < 100 * took(100) + 0.05
