@@ -308,8 +308,7 @@ def export(
     items = [{**item, "evidence": _ask(client, EVIDENCE, [item["id"]])} for item in _ask(client, sql, parameters)]
     told = json.dumps(_plain(items), indent=2) if json_output else as_markdown(items)
     if output is None:
-        # What sessions say must not act on a terminal; JSON has escaped it already.
-        print(told if json_output else "\n".join(map(printable, told.split("\n"))))  # noqa: T201
+        print(told)  # noqa: T201
         return
     try:
         output.write_text(told + "\n", encoding="utf-8")

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daemon.errors import printable
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~^$<>&])")
 
 
@@ -14,7 +16,8 @@ def as_markdown(items: Sequence[Mapping[str, Any]]) -> str:
         items: rows of ``knowledge_items``, each with its ``evidence``: rows of ``verification_evidence``.
 
     """
-    return "\n".join(_lines(items))
+    # What sessions say must not act on whatever shows it; an item's text has no line breaks of its own.
+    return "\n".join(printable(line) for part in _lines(items) for line in part.split("\n"))
 
 
 def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
