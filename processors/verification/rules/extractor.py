@@ -8,7 +8,8 @@ from processors.verification.model import Candidate, Detection, Window
 from processors.verification.rules import signals
 from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
 from processors.verification.rules.prose import Sentence, sentences
-from processors.verification.rules.reading import Reading, Stance, asked, contrasts, is_said, read
+from processors.verification.rules.asked import asked
+from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_said, read
 from processors.verification.rules.signals import Strength
 from processors.verification.rules.titles import content_of, title_of
 
@@ -41,17 +42,17 @@ class RulesExtractor:
 
     def extract(self, window: Window) -> Sequence[Candidate]:
         """The candidates of a window, in the order of their quotes; never raises for what a text holds."""
-        before = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[-_MOST_BEFORE:]
-        answers = bool(before.strip())
+        last = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[-_MOST_BEFORE:]
+        before = Before.of(last)
         said = sentences(window.prompt)
-        readings = [read(sentence, answers=answers) for sentence in said]
-        context = nouns(before)
+        readings = [read(sentence, before) for sentence in said]
+        context = nouns(last)
         found: dict[str, Candidate] = {}
-        for piece in _pieces(window.prompt, said, readings, answers=answers):
+        for piece in _pieces(window.prompt, said, readings, before):
             candidate = _candidate(window.prompt, piece, context)
             found.setdefault(candidate.content.casefold(), candidate)
-        if not found and answers:
-            return _agreed(said, readings, before)
+        if not found and before.said:
+            return _agreed(said, readings, last)
         return list(found.values())
 
 
@@ -65,7 +66,7 @@ class _Piece:
     readings: list[Reading]
 
 
-def _pieces(prompt: str, said: list[Sentence], readings: list[Reading], *, answers: bool) -> Iterator[_Piece]:
+def _pieces(prompt: str, said: list[Sentence], readings: list[Reading], before: Before) -> Iterator[_Piece]:
     pending = _Pending()
     at = 0
     while at < len(said):
@@ -77,7 +78,7 @@ def _pieces(prompt: str, said: list[Sentence], readings: list[Reading], *, answe
             continue
         heading = sentence.plain.endswith(":") and (reading.informs or signals.HEADING.search(sentence.plain))
         stance = reading.stance or (pending.stance if pending.left else None)
-        detection = _detection(reading, stance, answers=answers, informed=reading.informs or pending.informs)
+        detection = _detection(reading, stance, before, informed=reading.informs or pending.informs)
         if detection is None or heading:
             pending.left -= 1
             if heading:
@@ -103,18 +104,26 @@ def _hold(prompt: str, pending: _Pending, sentence: Sentence, reading: Reading) 
     pending.end, pending.left = sentence.end, _HELD
 
 
-def _detection(reading: Reading, stance: Stance | None, *, answers: bool, informed: bool) -> Detection | None:
+def _detection(reading: Reading, stance: Stance | None, before: Before, *, informed: bool) -> Detection | None:
+    """What a statement is, given what it answers; None where its form is too weak for that."""
     strength = reading.strength
     if strength is Strength.NONE:
         return None
-    if answers and stance == "confirmation" and strength >= Strength.STATED:
-        return "correction" if reading.soft else "confirmation"
-    if answers and stance == "correction":
-        enough = Strength.OURS if reading.soft and not contrasts(reading.statement) else Strength.STATED
-        return "correction" if strength >= enough else None
-    if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or signals.HABIT.search(reading.statement))):
+    known = any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
+    if before.said and stance is not None:
+        soft = reading.soft and not contrasts(reading.statement)
+        enough = Strength.OURS if before.code or soft or not (known or reading.shared) else Strength.STATED
+        if strength >= enough:
+            return "correction" if reading.soft else stance
+        return None
+    habitual = is_habitual(reading)
+    if before.said and reading.shared and not informed and not reading.topic and not before.code:
+        against = contrasts(reading.statement) or habitual or strength >= Strength.DEFINED
+        if against and (strength >= Strength.STATED):
+            return "correction"
+    if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):
         return "unprompted_definition"
-    if informed and strength is Strength.STATED:
+    if strength is Strength.STATED and ((informed and (known or habitual)) or (known and habitual)):
         return "unprompted_definition"
     return None
 
@@ -161,13 +170,14 @@ def _adds(reading: Reading, names: set[str]) -> bool:
 
 def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
     first, last = piece.sentences[0], piece.sentences[-1]
-    statement = prompt[first.begin + piece.readings[0].begin : last.end]
+    end = last.begin + piece.readings[-1].end
+    statement = prompt[first.begin + piece.readings[0].begin : end]
     found = nouns(statement)
     return Candidate(
         detection_type=piece.detection,
         title=title_of(statement),
         content=content_of(statement),
-        user_quote=prompt[piece.begin : last.end],
+        user_quote=prompt[piece.begin : end].rstrip(),
         domain=domain_of(found, context),
         entities=entities(found),
     )
@@ -175,7 +185,7 @@ def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
 
 def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[Candidate]:
     """A bare "Yes, exactly." to a question that states a fact: the fact, as the assistant put it."""
-    if not said or readings[0].stance != "confirmation" or not readings[0].lead_only:
+    if not said or readings[0].stance != "confirmation" or not readings[0].lead_only or signals.PRAISE.match(said[0].plain):
         return []
     if any(reading.stance == "correction" for reading in readings):
         return []

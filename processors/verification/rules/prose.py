@@ -7,6 +7,7 @@ person, and is passed over, so that what looks at sentences may take its time wi
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 MOST_SENTENCE = 1200
 """Characters."""
@@ -92,12 +93,29 @@ _ABBREVIATION = re.compile(
 )
 
 
+_ASIDE_WITHIN = re.compile(
+    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told)", re.VERBOSE
+)
+"""Words that begin a statement in the middle of a sentence."""
+
+
 def sentences(prompt: str) -> list[Sentence]:
     """The sentences of a prompt that the person wrote: without code, logs, quotes, mails, tables and headings."""
     found: list[Sentence] = []
+    quoted = False
     for paragraph, (begin, end, item) in enumerate(_paragraphs(prompt)):
-        found.extend(_sentences_in(prompt, begin, end, paragraph, item=item))
+        for sentence in _sentences_in(prompt, begin, end, paragraph, item=item):
+            odd = sentence.plain.count('"') % 2 == 1
+            wholly = sentence.plain.startswith('"') and sentence.plain.rstrip(".!?, ").endswith('"') and sentence.plain.count('"') == _PAIR
+            if not (quoted or odd or wholly):
+                found.append(sentence)
+            quoted = quoted != odd
+        quoted = False
     return found
+
+
+_PAIR = 2
+_MOST_ASIDES = 3
 
 
 def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
@@ -111,13 +129,19 @@ def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bo
 
 
 def _sentence(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
+    """The sentence between two places; more than one where another begins in its middle."""
     if end - begin > 4 * MOST_SENTENCE:
         return
     text = prompt[begin:end]
     begin += len(text) - len(text.lstrip())
     text = text.strip()
-    if text and len(text) <= MOST_SENTENCE:
-        yield Sentence(text, plain(text), begin, begin + len(text), paragraph, item)
+    if not text or len(text) > MOST_SENTENCE:
+        return
+    starts = [0, *(aside.start() for aside in islice(_ASIDE_WITHIN.finditer(plain(text)), _MOST_ASIDES)), len(text)]
+    for start, stop in pairwise(starts):
+        part = text[start:stop].rstrip()
+        if part:
+            yield Sentence(part, plain(part), begin + start, begin + start + len(part), paragraph, item and start == 0)
 
 
 def _paragraphs(prompt: str) -> Iterator[tuple[int, int, bool]]:

@@ -13,16 +13,48 @@ Stance = Literal["correction", "confirmation"]
 
 _MOST_LEADS = 6
 _FEWEST_WORDS = 4
-"""Of a statement; of a rule, see :data:`_FEWEST_OF_A_RULE`."""
+"""Of a statement."""
 _FEWEST_OF_A_RULE = 5
-_NEAR = 70
-"""Characters, within which a statement names what it is about."""
-
 _FIGURES = frozenset(
     "churn,churn rate,mrr,arr,nps,csat,revenue,net revenue,dau,mau,wau,users,user,customers,customer,orders,sessions,conversion,conversion rate,"
     "retention,retention rate,signups,cac,ltv,arpu,margin,gross margin,profit,headcount,latency,coverage,test coverage,clients,rows,row,deals".split(",")  # noqa: SIM905  # a list of words
 )
 """What has another value each day."""
+
+
+_STEM = 5
+"""Letters, by which words are told apart."""
+_CONTENT_WORD = re.compile(r"[a-z0-9äöüß_#-]*[a-zäöüß][a-z0-9äöüß_#-]*")
+_NO_CONTENT = frozenset(
+    """the and for are was were has have had that this these those with from not but you your our its they them their there here will would should could can
+    may might must does did done being been into onto over under than then when where what which who how why all any each every only also just more most
+    some such very too yes yeah right correct exactly that's it's isn't don't doesn't we're i'm about after before because since until while use used using
+    one two now new get got per monthly weekly daily quarterly annually yearly month week day quarter year rather instead always never calculate computed
+    calculated compute count counted define defined measure measured make made take taken out off true false know like need needs und der die das ist
+    nicht""".split()  # noqa: SIM905  # a list of words
+)
+
+
+def stems(text: str) -> frozenset[str]:
+    """The beginnings of the words of a plain text that say what it is about."""
+    return frozenset(
+        word[:_STEM] for word in _CONTENT_WORD.findall(text) if len(word) > 2 and word not in _NO_CONTENT  # noqa: PLR2004  # "is", "to"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the assistant said last, as the next sentence is read against it."""
+
+    stems: frozenset[str] = frozenset()
+    code: bool = False
+    said: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> "Before":
+        """Of what was said; nothing if it is empty."""
+        flat = plain(text)
+        return cls(stems(flat), signals.CODE.search(flat) is not None, bool(flat.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +65,12 @@ class Reading:
         stance: what it answers to what was said before, by its own first words.
         soft: whether that is no more than "actually" or "but".
         informs: whether it is announced: "for reference".
-        begin: where the statement begins in the sentence, after what leads to it.
-        statement: the rest, in plain text.
+        topic: whether it goes over to something else: "by the way".
+        begin, end: where the statement stands in the sentence, between what leads to it and what follows it.
+        statement: in plain text.
         nouns: the names in it.
         strength: how sure it is a fact of an organisation.
+        shared: how many of its words the assistant has used before.
 
     """
 
@@ -45,9 +79,11 @@ class Reading:
     informs: bool
     topic: bool
     begin: int
+    end: int
     statement: str
     nouns: tuple[Noun, ...]
     strength: Strength
+    shared: int
 
     @property
     def lead_only(self) -> bool:
@@ -55,26 +91,24 @@ class Reading:
         return not re.search(r"\w", self.statement)
 
 
-def read(sentence: Sentence, *, answers: bool) -> Reading:
-    """Read a sentence.
-
-    Args:
-        sentence: of a prompt.
-        answers: whether the assistant has said something before.
-
-    """
-    stance, soft, informs, begin = _leads(sentence.plain, answers=answers)
-    statement = sentence.plain[begin:]
-    found = tuple(nouns(sentence.text[begin:]))
+def read(sentence: Sentence, before: Before) -> Reading:
+    """Read a sentence of a prompt, against what the assistant has said before."""
+    stance, soft, informs, begin = _leads(sentence.plain, answers=before.said)
+    end = begin + signals.end_of(sentence.plain[begin:])
+    statement = sentence.plain[begin:end]
+    found = tuple(nouns(sentence.text[begin:end]))
+    shared = len(stems(statement) & before.stems)
     return Reading(
         stance=stance,
         soft=soft,
         informs=informs,
         topic=signals.TOPIC.match(sentence.plain) is not None,
         begin=begin,
+        end=end,
         statement=statement,
         nouns=found,
-        strength=strength_of(statement, found),
+        strength=strength_of(statement, found, shared=shared),
+        shared=shared,
     )
 
 
@@ -91,7 +125,7 @@ def _leads(text: str, *, answers: bool) -> tuple[Stance | None, bool, bool, int]
             stance, soft = "correction", soft or stance is None
         elif found := signals.AFFIRMATION.match(rest):
             stance = stance or "confirmation"
-        elif found := signals.INFORMATION.match(rest):
+        elif found := signals.INFORMATION.match(rest) or signals.ANNOUNCED.match(rest):
             informs = True
         elif not (found := signals.ASIDE.match(rest) or signals.PRAISE.match(rest) or signals.ACTUALLY.match(rest)):
             break
@@ -101,11 +135,16 @@ def _leads(text: str, *, answers: bool) -> tuple[Stance | None, bool, bool, int]
     return stance, soft, informs, at
 
 
-def strength_of(statement: str, found: tuple[Noun, ...]) -> Strength:
+def strength_of(statement: str, found: tuple[Noun, ...], *, shared: int = 0) -> Strength:
     """How sure it is that a plain statement with these nouns is a fact of an organisation."""
-    if not found or len(statement.split()) < _FEWEST_WORDS or not is_said(statement):
+    if len(statement.split()) < _FEWEST_WORDS or not is_said(statement):
         return Strength.NONE
-    strength = _by_form(statement, found)
+    if not found and not shared and len(stems(statement)) < _FEWEST_OF_CONTENT:
+        return Strength.NONE
+    ours = signals.US.search(statement) is not None
+    if not ours and not any("_" in noun.name for noun in found) and signals.WORLD.search(statement):
+        return Strength.NONE
+    strength = _by_form(statement, found, shared=shared)
     if strength is Strength.NONE or strength is Strength.RULED:
         return strength
     if signals.PASSING.search(statement) or _is_figure(statement, found):
@@ -128,28 +167,30 @@ def is_said(statement: str) -> bool:
     return not re.match(r"if\b", statement) or signals.CONDITION.match(statement) is not None
 
 
-def _by_form(statement: str, found: tuple[Noun, ...]) -> Strength:
+def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strength:
     if signals.RULED.search(statement) and len(statement.split()) >= _FEWEST_OF_A_RULE:
         return Strength.RULED
     if signals.DEFINED.search(statement):
         return Strength.DEFINED
     if signals.OURS.search(statement):
         return Strength.OURS
-    if _is_stated(statement, found):
-        return Strength.STATED
-    return Strength.NONE
+    known = shared or any(noun.domain not in {None, "engineering"} for noun in found)
+    if not known:
+        known = bool(found) and signals.CONTRAST.search(statement) is not None
+    ours = signals.US.search(statement) is not None
+    if not (known or ours or signals.HABITUAL.search(statement)) or (_PRONOUN.match(statement) and not (found and contrasts(statement))):
+        return Strength.NONE
+    if signals.PREDICATE.search(statement) is None:
+        return Strength.NONE
+    habit = signals.HABITUAL.search(statement) is not None
+    if habit and ours:
+        return Strength.OURS
+    return Strength.STATED
 
 
-def _is_stated(statement: str, found: tuple[Noun, ...]) -> bool:
-    """Whether one of the nouns, not of code alone, has a predicate."""
-    if all(noun.domain in {None, "engineering"} for noun in found) and not (
-        signals.CONTRAST.search(statement) and any(noun.domain is None for noun in found)
-    ):
-        return False
-    if signals.IT_IS.match(statement) and signals.CONTRAST.search(statement):
-        return True
-    first = min(noun.begin for noun in found)
-    return first <= _NEAR and signals.PREDICATE.search(statement, first) is not None
+_PRONOUN = re.compile(r"(?:it|this|that|these|those|he|she|you|i|they|there|it'?s|that'?s|they'?re|both|one)\b")
+_FEWEST_OF_CONTENT = 3
+"""Words that say what a statement without known nouns is about."""
 
 
 def _is_figure(statement: str, found: tuple[Noun, ...]) -> bool:
@@ -161,40 +202,11 @@ def contrasts(statement: str) -> bool:
     return signals.CONTRAST.search(statement) is not None
 
 
-_ENDS_OF_QUESTIONS = re.compile(
-    r"[\s,;.-]*(?:\b(?:is\ that|am\ i|did\ i\ get\ that|is\ this|does\ that\ (?:sound|look|match)|do\ i\ have\ that)\b[^?.]{0,40}|right|correct|yes|ja|richtig|oder)?\s*\?[\s*_]*$",
-    re.VERBOSE,
-)
-_HEADS_OF_QUESTIONS = re.compile(
-    r"(?:(?:just\ |quick\ )?(?:to\ )?(?:confirm(?:ing)?|double[-\ ]?check(?:ing)?|check(?:ing)?|verify|clarify|make\ sure|be\ sure)|so|ok(?:ay)?|got\ it|let\ me\ confirm|before\ i\ (?:start|continue)|understood"
-    r"|(?:can|could)\ you\ confirm(?:\ that)?|am\ i\ right\ that|is\ it\ (?:right|correct|true)\ that|my\ understanding\ is\ that)[\s,.:;-]+(?:that\s+)?",
-    re.VERBOSE,
-)
-_TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({signals.DEFINED_BY}|the|always|only|not)\b", re.VERBOSE)
-_DO_WE = re.compile(r"do(?:es)?\s(we|you|your\s\w+)\s")
+def is_habitual(reading: Reading) -> bool:
+    """Whether a statement is about what is so each time, and not what a program is to do."""
+    if signals.HABITUAL.search(reading.statement) is None:
+        return False
+    modal = signals.MODAL.search(reading.statement) is not None
+    return not modal or signals.US.search(reading.statement) is not None
 
 
-def asked(text: str) -> str:
-    """The fact that an assistant's question states: "so churn is computed monthly, right?"; empty if it states none."""
-    last = text.rstrip()[-1500:]
-    if not last.endswith("?"):
-        return ""
-    last = re.split(r"(?<=[.!?])\s+(?=\S)|\n+", last)
-    question = last[-1]
-    if len(question.split()) < _FEWEST_WORDS + 1 and len(last) > 1:
-        question = f"{last[-2]} {question}"
-    statement = question
-    for _ in range(3):
-        head = _HEADS_OF_QUESTIONS.match(plain(statement))
-        if head is None:
-            break
-        statement = statement[head.end() :]
-    tail = _ENDS_OF_QUESTIONS.search(plain(statement))
-    statement = statement[: tail.start()] if tail else statement
-    ours = re.sub(r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE)
-    if turned := _TURNED.match(plain(ours)):
-        begin, end = turned.span(2)
-        ours = f"{ours[begin:end]} {turned[1]} {ours[turned.start(3) :]}"
-    elif doing := _DO_WE.match(plain(ours)):
-        ours = ours[doing.start(1) :]
-    return ours if strength_of(plain(ours), tuple(nouns(ours))) >= Strength.OURS else ""

@@ -26,6 +26,9 @@ _NEGATION = (
     rf"|(?:that|this|it)\ (?:isn'?t|is\ not|wasn'?t)\ {_ALMOST}{_RIGHT}|that'?s\ {_ALMOST}not\ {_RIGHT}"
     r"|you(?:'?re|\ are)\ (?:wrong|mistaken|incorrect|mixing\ [^,.;:]{1,60}|confusing\ [^,.;:]{1,60})"
     r"|you(?:'?ve|\ have)?\ (?:got|have|mixed|made)\ (?:that|it|this|the\ \w+|a\ mistake)(?:\ \w+)?\ ?(?:wrong|backwards|up|there|mixed\ up)?"
+    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|is\ (?:right|wrong))"
+    r"|(?:it|they|you|that|we|he|she|one)\ (?:can'?t|cannot|don'?t|doesn'?t|isn'?t|aren'?t|does\ not|do\ not|is\ not|are\ not|didn'?t|must\ not|mustn'?t)"
+    r"|(?:that|this|it|those|these)(?:\ (?:is|are|would\ be|were)|'?s)\ (?:an?\ |the\ )?(?:very\ |really\ )?(?:old|wrong|outdated|stale|legacy|obsolete|deprecated)(?:\ \w+){0,2}"
     r"|i\ disagree|i\ have\ to\ correct\ you|let\ me\ correct\ (?:that|you|this)|careful"
     r"|nein|falsch|das\ stimmt\ (?:so\ )?nicht|das\ ist\ (?:so\ )?(?:falsch|nicht\ (?:richtig|korrekt|ganz\ richtig))|nicht\ ganz|stimmt\ nicht)"
 )
@@ -56,13 +59,21 @@ _INFORMATION = (
     r"|heads[\ -]up|(?:quick|some|a\ bit\ of|a\ little|one)\ (?:note|context|background|heads[\ -]up|fact|definition)|background|context|important"
     r"|(?:a\ )?(?:quick\ |friendly\ )?reminder|as\ a\ reminder|to\ be\ clear|to\ clarify|just\ to\ (?:clarify|be\ clear)|definition|terminology|glossary"
     r"|worth\ (?:knowing|noting)(?:\ that)?|you\ should\ know(?:\ that)?|one\ thing\ (?:to\ (?:know|note)|you\ should\ know)|nb|n\.b\.|ps|p\.s\."
+    r"|(?:a\ )?(?:few|couple\ of|some)\ (?:notes?|facts?|things?)(?:\ on\ [^:,]{1,40})?|(?:legal|finance|security|compliance|accounting|hr|sales|ops)\ (?:has\ )?told\ us(?:\ that)?"
+    r"|before\ i\ forget(?:\ it)?|from\ (?:our|the)\ side|as\ (?:background|context)|in\ case\ you\ (?:wonder|are\ wondering)|small\ (?:note|fact)|(?:unrelated|also|one\ more)(?:\ but\ |,\ )?(?:important|useful)?"
     r"|zur\ info(?:rmation)?|zur\ kl(?:ä|ae)rung|hinweis|wichtig|zum\ verst(?:ä|ae)ndnis)"
 )
 INFORMATION = re.compile(rf"{_INFORMATION}(?:\s*[,:;.-]+\s*|\s+)", re.VERBOSE)
+ANNOUNCED = re.compile(
+    r"(?!our\b|[^:]{0,80}\b(?:is|are|says)\s*:)[^:?.!,;]{0,60}\b(?:rules?|reminder|vocabulary|wording|wrong|note|notes|important|thing|things|definitions?|terms?|terminology|background|context|by\ the\ way|facts?|conventions?|naming|glossary)\b"
+    r"[^:?.!;]{0,50}:\s+(?=\S)",
+    re.VERBOSE,
+)
+"""A head with a colon: "one thing about our vocabulary: …"."""
 ASIDE = re.compile(
     r"(?:(?:also|and|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|plus|furthermore|moreover|anyway|first"
     r"|firstly|second|secondly|finally|lastly|before\ (?:we|you|i)\ (?:start|begin|continue|go\ on|dive\ in|get\ started|do\ that|go\ further)"
-    r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|since|as|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
+    r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|as|from\ now\ on|besides|unrelated|then|now|yes|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
     re.VERBOSE,
 )
 TOPIC = re.compile(
@@ -108,7 +119,7 @@ GUESS = _any(
     r"\b(?:hypothetical(?:ly)?|maybe|perhaps|probably|presumably|i\ guess|i\ (?:don'?t\ |do\ not\ )?think|i\ believe|i\ assume[d]?|i\ suppose|i\ wonder"
     r"|i(?:'?m|\ am)\ (?:not\ (?:sure|certain|100%)|unsure|guessing|curious|assuming)|not\ sure|iirc|afaik|afair|as\ far\ as\ i\ (?:know|remember|can\ tell)"
     r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
-    r"|would(?:n'?t)?|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
+    r"|would(?:n'?t)?|in\ my\ (?:opinion|view)|imho|imo|if\ you\ ask\ me|honestly|i\ suspect|i\ prefer|useless|a\ mess|stupid|awful|terrible|annoying|obviously|oh\ sure|yeah\ great|oh\ great|wow|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
 )
 RETOLD = _any(
     r"\b(?:according\ to|as\ per\ the\ (?:article|blog|docs?)|i\ read|i'?ve\ read)\b",
@@ -132,8 +143,8 @@ ERRAND = _any(
 """What a person wants, has done, or is about to do: no fact of an organisation."""
 
 PASSING = _any(
-    r"\b(?:today|yesterday|tomorrow|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|yet|already|temporarily)\b",
-    r"\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
+    r"\b(?:today|yesterday|tomorrow|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
+    r"^when\ (?:you|i)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
     r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|red|green|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
     r"|confusing|huge|weird|too|very|so|pretty|really|looking)\b",
@@ -145,12 +156,12 @@ PASSING = _any(
 CODE = _any(
     r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|imports?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
     r"|line\ \d+|unit\ tests?|tests?|fail(?:s|ed|ing|ure)?|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
-    r"|callback|hook|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
+    r"|callback|caller|element|hook|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|class(?:es)?|object|instance|attribute|property|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
     r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|checkout|diff|patch|cursor|keyboard|key\ ?binding"
     r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|app|plan|design|version|approach)"
     r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
-    r"\w\(\)|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}<>\\]|\bself\.|\bthis\.",
+    r"\w\(\)|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|\bself\.|\bthis\.",
 )
 """What is talk about code."""
 
@@ -191,6 +202,7 @@ _SUBJECT = r"(?:we|our\ (?:team|company|org|organi[sz]ation|group|finance\ team|
 _PLACE = r"(?:in|at|within|across)\ (?:this|our|the)\ (?:\w+\ )?(?:company|team|org|organi[sz]ation|repo|repository|codebase|monorepo|business|department|project|shop|warehouse|data\ platform)|company-?\ ?wide|org-?\ ?wide|team-?\ ?wide|(?:around|over)\ here\b|here\ at\ \w+|\bat\ acme\b"
 
 RULED = _any(
+    r"\b(?:that'?s|this\ is|it'?s|which\ is)\ (?:a|our|the|just\ our)\ (?:(?:company|team|house|hard|strict|internal|org|group|general)[\ -](?:wide\ )?)?(?:rule|policy|convention|standard|definition|agreement)\b",
     r"\b(?:our|the|a|team|company|house|internal)\ (?:[\w-]+\ ){0,4}(?:conventions?|polic(?:y|ies)|standards?|rules?|definitions?|guidelines?|house\ style|naming\ scheme|practice|sop|cadence|threshold|cutoff|cut-off|targets?)\b"
     r"[^.]{0,60}?\b(?:is|are|says?|requires?|states?|means?|calls\ for|applies|forbids?|prohibits?|=)\b",
     r"\b(?:company|team|org|house|internal)\ (?:policy|convention|rule|standard|definition)\b\s*[:=-]",
@@ -199,6 +211,7 @@ RULED = _any(
     rf"(?:{_PLACE}),?\s.{{0,40}}\b(?:we|all|every|everything|everyone|always|never|nobody|no)\b",
     r"\bby\ (?:convention|policy)\b,?\ (?:we|our|all|every)\b",
     r"\bper\ (?:our|company)\ (?:\w+\ )?(?:policy|convention|standard|rules?)\b",
+    r"\b(?:wir|\w+en\ wir)\ (?:immer|nie|niemals|stets|nur|grunds(?:ä|ae)tzlich|ausschlie(?:ß|ss)lich)\b",
     r"\bunsere?\ (?:konvention|regel|richtlinie|vorgabe|definition)\ (?:ist|lautet)\b|\bbei\ uns\ (?:ist|sind|gilt|wird|werden|z(?:ä|ae)hlt|bedeutet|hei(?:ß|ss)t)\b",
 )
 
@@ -227,7 +240,7 @@ OURS = _any(
 )
 
 _PREDICATE = (
-    r"(?:is|are|'s|was|has|have|contains?|includes?|excludes?|lives?|means?|refers?|counts?|covers?|starts?|ends?|begins?|closes?|runs?|holds?|stores?|uses?|goes|go|=|needs?\ to\ be|should\ (?:be|never|only|always)|must(?:n'?t)?"
+    r"(?:is|are|'s|was|has|have|get|need|mean|count|listens?|turns?|pays?|serves?|cover|end|start|begin|close|run|live|come|belong|hold|own|handed|read|lapses?|rolls?|falls?|moves?|ages?|tags?|carry|carries|accepts?|bills?|sends?|keeps?|decides?|approves?|works?|writes?|lands?|feeds?|ships?|leaves?|comes|contains?|includes?|excludes?|lives?|means?|refers?|counts?|covers?|starts?|ends?|begins?|closes?|runs?|holds?|stores?|uses?|goes|go|=|needs?\ to\ be|should\ (?:be|never|only|always)|must(?:n'?t)?"
     r"|gets?|isn'?t|aren'?t|does(?:n'?t|\ not)|do(?:n'?t|\ not)|comes?|belongs?|maps?|equals?|resets?|renews?|expires?|happens?|applies|apply|sits?|requires?|tracks?|measures?|reports?|owns?|refreshes|updates|loads|only|never|always"
     r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
 )
@@ -261,3 +274,62 @@ HABIT = re.compile(
 
 HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b")
 """What a line with a colon announces."""
+
+HABITUAL = _any(
+    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|otherwise|immer|nie|nur|alle)\b",
+    r"\b(?:owned\ by|owns?|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|reviewed\ by|looked\ after\ by)\b",
+    r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
+    r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
+    r"\b(?:starts?|begins?|ends?|closes?|opens?|happens?|due|resets?|renews?|expires?|lapses?|stops?|rolls?\ over|runs?)\ (?:at|on|in|after|only|every|from|within|while|when|as|by|with)\b|\bis\ (?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
+    r"\b(?:within|after|every|for|max|at\ least|at\ most|up\ to|over|under|above|below|than|of)\ (?:a\ |the\ )?(?:\d[\d.,]*|one|two|three|four|five|six|seven|ten|twelve|first|last|fifth|third|second)\b",
+    r"\b(?:count(?:s|ed)?\ (?:as|towards|in|toward)|(?:don'?t|doesn'?t|do\ not|does\ not|never)\ count|booked|recogni[sz]ed|invoiced|billed|charged|treated\ as|considered|excluded|included|measured|calculated|computed|reported|based\ on|net\ of|adjusted)\b",
+    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|\d+|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b",
+    r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|with|until)\b",
+    r"\b(?:has|have|is|are|do|does|there\ is)\ (?:no|not|n't)\b|\b(?:isn'?t|aren'?t|don'?t|doesn'?t)\b|\bis\ the\b|\bare\ the\b",
+)
+"""What is so each time: rules, owners, names, places, terms."""
+
+MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
+"""Rules; or what a program is to do."""
+
+US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|here|company|wir|uns|unser\w*)\b")
+
+WORLD = re.compile(
+    r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|docker|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|xml|csv|c\+\+|pandas|numpy"
+    r"|django|flask|rails|mysql|sqlite|tcp|udp|dns|tls|oauth|jwt|leap\ year|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
+)
+"""What facts of the world are about; they are none of an organisation unless it says "our" or "we"."""
+
+PLAN = _any(
+    r"\b(?:should\ i|shall\ i|shall\ we|should\ we|do\ you\ want|would\ you\ like|would\ you\ prefer|want\ me\ to|i\ would|i'?d|i'?ll|i\ will|i\ can|i\ could|can\ i|may\ i|i\ suggest|i\ propose|i\ plan|i'?m\ going\ to|let\ me\ (?:know|do|start)|next\ i"
+    r"|go\ ahead|proceed|did\ you\ mean|sounds?\ good|does\ (?:this|that)\ (?:work|sound)|ready\ to|is\ that\ ok(?:ay)?)\b",
+    r"\bok(?:ay)?\s*\?\s*$",
+)
+"""What an assistant is about to do."""
+
+TAIL = re.compile(
+    r"(?:so\ |and\ |then\ |but\ |or\ )*(?:(?:can|could|would|will)\ (?:you|u|we)|please|pls|plz|you\ (?:got|can|can'?t|cannot|may|are|have|should|need|must|'?re)|you'?re|that'?s\ why|maybe|perhaps|i\b|i'?m|i'?d|thanks|thx|thank\ you|let|lets|let'?s|what|how|why|who|ok\b|okay|now\b"
+    r"|just\ \w+|it\ has\ to\ be|as\ discussed|remember\b|customers\ hate|right\b\s*\?)"
+)
+"""What goes on after a statement in the same sentence, and is none."""
+
+_NO_TAILS = frozenset(
+    "not never always only include exclude count sum treat store round test order set list report group build commit format turn start limit query separate model forecast import export load take follow avoid move save call open drop"
+    " consider assume divide say think send log deploy".split()  # noqa: SIM905  # a list of words
+)
+_CLAUSE = re.compile(r"[,;]\s+|\s-+\s+|\.{2,}\s*|\s+(?=(?:pls|please|thx|can\ (?:you|u)|could\ you|so\ (?:please|keep|use|make|look|fix|filter|drop|add|change|leave))\b)|\s(?=and\s)", re.VERBOSE)
+_FEWEST_LEFT = 4
+
+
+def end_of(statement: str) -> int:
+    """Where a plain statement ends, and goes on with what the assistant is to do or with chat."""
+    for boundary in _CLAUSE.finditer(statement):
+        tail = re.sub(r"^(?:so|and|then|but)\s+", "", statement[boundary.end() : boundary.end() + 80])
+        first = re.match(r"[\w'-]+", tail)
+        orders = first is not None and first[0] not in _NO_TAILS and first[0] not in _MAY_BE_NOUNS and is_order(tail)
+        if boundary[0].isspace() and statement[boundary.end() :].startswith("and ") and not orders:
+            continue
+        if orders or TAIL.match(tail):
+            head = statement[: boundary.start()]
+            return len(head) if len(head.split()) >= _FEWEST_LEFT else len(statement)
+    return len(statement)
