@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from processors.verification.model import Candidate, Detection, Window
 from processors.verification.rules import signals
 from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
-from processors.verification.rules.prose import Sentence, sentences
+from processors.verification.rules.prose import Sentence, plain, sentences
 from processors.verification.rules.asked import asked
 from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_said, read
 from processors.verification.rules.signals import Strength
@@ -111,19 +111,19 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
         return None
     known = any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
     if before.said and stance is not None:
-        soft = reading.soft and not contrasts(reading.statement)
+        soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
         enough = Strength.OURS if before.code or soft or not (known or reading.shared) else Strength.STATED
-        if strength >= enough:
-            return "correction" if reading.soft else stance
-        return None
-    habitual = is_habitual(reading)
-    if before.said and reading.shared and not informed and not reading.topic and not before.code:
-        against = contrasts(reading.statement) or habitual or strength >= Strength.DEFINED
-        if against and (strength >= Strength.STATED):
-            return "correction"
+        if strength < enough:
+            return None
+        return "correction" if reading.soft else stance
+    takes_up = before.said and reading.shared > 0 and not informed and not reading.topic and not before.code
+    habitual = is_habitual(reading, answers=takes_up or informed)
+    if takes_up and (habitual or strength >= Strength.DEFINED or contrasts(reading.statement)):
+        return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):
         return "unprompted_definition"
-    if strength is Strength.STATED and ((informed and (known or habitual)) or (known and habitual)):
+    named = known or signals.IS_WHEN.search(reading.statement) is not None
+    if strength is Strength.STATED and ((informed and (known or habitual)) or (named and habitual)):
         return "unprompted_definition"
     return None
 
@@ -178,8 +178,8 @@ def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
         title=title_of(statement),
         content=content_of(statement),
         user_quote=prompt[piece.begin : end].rstrip(),
-        domain=domain_of(found, context),
-        entities=entities(found),
+        domain="operations" if signals.OWNS.search(plain(statement)) else domain_of(found, context),
+        entities=entities(found, statement),
     )
 
 
@@ -194,4 +194,4 @@ def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[
         return []
     found = nouns(statement)
     quote = said[0].text
-    return [Candidate("confirmation", title_of(statement), content_of(statement), quote, domain_of(found), entities(found))]
+    return [Candidate("confirmation", title_of(statement), content_of(statement), quote, domain_of(found, nouns(before)), entities(found, statement))]

@@ -180,9 +180,9 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     ours = signals.US.search(statement) is not None
     if not (known or ours or signals.HABITUAL.search(statement)) or (_PRONOUN.match(statement) and not (found and contrasts(statement))):
         return Strength.NONE
-    if signals.PREDICATE.search(statement) is None:
-        return Strength.NONE
     habit = signals.HABITUAL.search(statement) is not None
+    if not habit and signals.PREDICATE.search(statement) is None:
+        return Strength.NONE
     if habit and ours:
         return Strength.OURS
     return Strength.STATED
@@ -202,11 +202,17 @@ def contrasts(statement: str) -> bool:
     return signals.CONTRAST.search(statement) is not None
 
 
-def is_habitual(reading: Reading) -> bool:
-    """Whether a statement is about what is so each time, and not what a program is to do."""
+def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
+    """Whether a statement is about what is so each time, and not what a program is to do.
+
+    Args:
+        reading: of the sentence.
+        answers: whether it takes up what the assistant said, or is announced: then it is about no program.
+
+    """
     if signals.HABITUAL.search(reading.statement) is None:
         return False
-    modal = signals.MODAL.search(reading.statement) is not None
-    return not modal or signals.US.search(reading.statement) is not None
-
-
+    if answers or signals.MODAL.search(reading.statement) is None:
+        return True
+    people = any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
+    return signals.US.search(reading.statement) is not None or (people and signals.FOR_ALL.search(reading.statement) is not None)

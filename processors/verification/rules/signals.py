@@ -26,7 +26,7 @@ _NEGATION = (
     rf"|(?:that|this|it)\ (?:isn'?t|is\ not|wasn'?t)\ {_ALMOST}{_RIGHT}|that'?s\ {_ALMOST}not\ {_RIGHT}"
     r"|you(?:'?re|\ are)\ (?:wrong|mistaken|incorrect|mixing\ [^,.;:]{1,60}|confusing\ [^,.;:]{1,60})"
     r"|you(?:'?ve|\ have)?\ (?:got|have|mixed|made)\ (?:that|it|this|the\ \w+|a\ mistake)(?:\ \w+)?\ ?(?:wrong|backwards|up|there|mixed\ up)?"
-    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|is\ (?:right|wrong))"
+    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|(?:is\ )?(?:right|wrong|not))"
     r"|(?:it|they|you|that|we|he|she|one)\ (?:can'?t|cannot|don'?t|doesn'?t|isn'?t|aren'?t|does\ not|do\ not|is\ not|are\ not|didn'?t|must\ not|mustn'?t)"
     r"|(?:that|this|it|those|these)(?:\ (?:is|are|would\ be|were)|'?s)\ (?:an?\ |the\ )?(?:very\ |really\ )?(?:old|wrong|outdated|stale|legacy|obsolete|deprecated)(?:\ \w+){0,2}"
     r"|i\ disagree|i\ have\ to\ correct\ you|let\ me\ correct\ (?:that|you|this)|careful"
@@ -41,13 +41,13 @@ ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|ta
 
 _AFFIRMATION = (
     r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
-    r"|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ it|you(?:'?re|\ are)\ (?:right|correct)|got\ it\ right"
+    r"|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ (?:it|that)(?:\ right)?|you(?:'?re|\ are)\ (?:right|correct)(?:\ (?:about|on|with|there)(?:\ (?:it|that|this))?)?|that'?s\ the\ one|exactly\ that|jep|yessir|that'?s\ how\ (?:it|this|that)\ works|(?:they|it|we|he|she|that|this)\ (?:do|does|is|are|did|has|have)(?:,?\ (?:yes|indeed|exactly))|got\ it\ right"
     r"|(?:that|this|it)(?:'?s|\ is|\ sounds|\ looks)\ (?:(?:exactly|absolutely|all|quite|indeed)\ )?(?:right|correct|true|accurate|it)"
     r"|sounds\ right|i\ can\ confirm(?:\ that)?|confirming|your\ understanding\ is\ (?:right|correct)|that\ matches(?:\ (?:our|what)[^,.;:]{0,40})?"
     r"|ja|jawohl|genau|richtig|korrekt|stimmt|das\ stimmt|das\ ist\ (?:richtig|korrekt)|ja\ genau|exakt)"
 )
 AFFIRMATION = re.compile(
-    rf"{_FILLER}(?:{_AFFIRMATION}(?:{_STOP})|(?:yes|yep|yeah)\s+(?=(?:we|our|the|it|that'?s)\b)|(?:that|this)(?:'?s|\ is)\ (?:right|correct)\s+-?)",
+    rf"{_FILLER}(?:{_AFFIRMATION}(?:{_STOP})|(?:yes|yep|yeah)\s+(?=(?:we|our|the|it|that'?s|all|each|every|only)\b)|indeed\s+|(?:that|this)(?:'?s|\ is)\ (?:right|correct)\s+-?)",
     re.VERBOSE,
 )
 PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE)
@@ -71,7 +71,7 @@ ANNOUNCED = re.compile(
 )
 """A head with a colon: "one thing about our vocabulary: …"."""
 ASIDE = re.compile(
-    r"(?:(?:also|and|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|plus|furthermore|moreover|anyway|first"
+    r"(?:(?:sorry|hmm+|ah|oh|well|ok|okay|so|also|and|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|plus|furthermore|moreover|anyway|first"
     r"|firstly|second|secondly|finally|lastly|before\ (?:we|you|i)\ (?:start|begin|continue|go\ on|dive\ in|get\ started|do\ that|go\ further)"
     r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|as|from\ now\ on|besides|unrelated|then|now|yes|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
     re.VERBOSE,
@@ -118,7 +118,7 @@ GUESS = _any(
     r"|for\ instance|e\.g\.|as\ an\ example|maybe|perhaps|probably|possibly|angenommen|vielleicht|unless|whether)\b",
     r"\b(?:hypothetical(?:ly)?|maybe|perhaps|probably|presumably|i\ guess|i\ (?:don'?t\ |do\ not\ )?think|i\ believe|i\ assume[d]?|i\ suppose|i\ wonder"
     r"|i(?:'?m|\ am)\ (?:not\ (?:sure|certain|100%)|unsure|guessing|curious|assuming)|not\ sure|iirc|afaik|afair|as\ far\ as\ i\ (?:know|remember|can\ tell)"
-    r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
+    r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be\ (?!\w+ed\b)|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
     r"|would(?:n'?t)?|in\ my\ (?:opinion|view)|imho|imo|if\ you\ ask\ me|honestly|i\ suspect|i\ prefer|useless|a\ mess|stupid|awful|terrible|annoying|obviously|oh\ sure|yeah\ great|oh\ great|wow|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
 )
 RETOLD = _any(
@@ -145,7 +145,7 @@ ERRAND = _any(
 PASSING = _any(
     r"\b(?:today|yesterday|tomorrow|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
     r"^when\ (?:you|i)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
-    r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|red|green|stale|misaligned|stuck|dead|flaky"
+    r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
     r"|confusing|huge|weird|too|very|so|pretty|really|looking)\b",
     r"\b(?:doesn'?t|does\ not|didn'?t|don'?t|isn'?t|won'?t)\ (?:work|compile|match|load|render|exist|make\ sense|look|build|pass|run|help|show)\b|\bstopped\b|\bkeeps?\ \w+ing\b",
@@ -155,13 +155,13 @@ PASSING = _any(
 
 CODE = _any(
     r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|imports?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
-    r"|line\ \d+|unit\ tests?|tests?|fail(?:s|ed|ing|ure)?|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
+    r"|line\ \d+|unit\ tests?|tests?|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
     r"|callback|caller|element|hook|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|class(?:es)?|object|instance|attribute|property|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
-    r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|checkout|diff|patch|cursor|keyboard|key\ ?binding"
-    r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|app|plan|design|version|approach)"
+    r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|git\ checkout|diff|patch|cursor|keyboard|key\ ?binding"
+    r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
     r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
-    r"\w\(\)|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|\bself\.|\bthis\.",
+    r"\w\(\)|\w[?!]/\d|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|\bself\.|\bthis\.",
 )
 """What is talk about code."""
 
@@ -202,8 +202,8 @@ _SUBJECT = r"(?:we|our\ (?:team|company|org|organi[sz]ation|group|finance\ team|
 _PLACE = r"(?:in|at|within|across)\ (?:this|our|the)\ (?:\w+\ )?(?:company|team|org|organi[sz]ation|repo|repository|codebase|monorepo|business|department|project|shop|warehouse|data\ platform)|company-?\ ?wide|org-?\ ?wide|team-?\ ?wide|(?:around|over)\ here\b|here\ at\ \w+|\bat\ acme\b"
 
 RULED = _any(
-    r"\b(?:that'?s|this\ is|it'?s|which\ is)\ (?:a|our|the|just\ our)\ (?:(?:company|team|house|hard|strict|internal|org|group|general)[\ -](?:wide\ )?)?(?:rule|policy|convention|standard|definition|agreement)\b",
-    r"\b(?:our|the|a|team|company|house|internal)\ (?:[\w-]+\ ){0,4}(?:conventions?|polic(?:y|ies)|standards?|rules?|definitions?|guidelines?|house\ style|naming\ scheme|practice|sop|cadence|threshold|cutoff|cut-off|targets?)\b"
+    r"\b(?:that'?s|that\ is|this\ is|it'?s|it\ is|which\ is)\ (?:a|our|the|just\ our)\ (?:(?:company|team|house|hard|strict|internal|org|group|general)[\ -](?:wide\ )?)?(?:rule|policy|convention|standard|definition|agreement)\b",
+    r"\b(?:our|team|company|house|internal|org|group)\ (?:[\w-]+\ ){0,4}(?:conventions?|polic(?:y|ies)|standards?|rules?|definitions?|guidelines?|style|scheme|practice|sop|cadence|thresholds?|cutoff|cut-off|targets?|agreement|naming|glossary)\b"
     r"[^.]{0,60}?\b(?:is|are|says?|requires?|states?|means?|calls\ for|applies|forbids?|prohibits?|=)\b",
     r"\b(?:company|team|org|house|internal)\ (?:policy|convention|rule|standard|definition)\b\s*[:=-]",
     rf"\b{_SUBJECT}\ (?:always|never|only\ ever|strictly|exclusively|as\ a\ rule|by\ (?:policy|convention))\b",
@@ -225,6 +225,7 @@ DEFINED = _any(
     r"\bour\ (?:fiscal|financial)\ (?:year|quarters?|calendar)\ (?:starts?|begins?|ends?|runs?|closes?|is)\b|\bfiscal\ (?:year|quarter|q[1-4])[\w\ ]{0,20}\ (?:starts?|begins?|ends?|runs?|closes?)\b",
     r"\b(?:stands\ for|is\ short\ for|is\ (?:our|the)\ (?:internal\ )?(?:name|term|word|abbreviation|code\ ?name|acronym)\ for|is\ what\ we\ call|for\ us,?\ .{1,60}\ (?:means|is))\b",
     r"\b(?:internally,?|here,?|for\ us,?)\ (?:['\"]?[\w\ -]{1,40}['\"]?)\ (?:means|refers\ to|is\ defined|counts\ as)\b",
+    r"\bfor\ us\ (?:is|are|means|starts|ends|counts)\b|\bin\ our\ (?:company|team|org|world|terms|book|books|case|group)\ (?:\S+\ ){0,4}?(?:is|are|means?|=|counts?|stands)\b|\b(?:is|are)\ .{1,60}\bfor\ us\b",
     r"\bwe\ need\ to\ (?:track|record|report|capture|measure|bill|invoice|retain|recogni[sz]e|count|reconcile|archive)\b",
     r"\b(?:that|this|it)(?:'?s|\ is)\ (?:exactly\ |precisely\ )?(?:how|what|the\ way|where|when|why)\ (?:we|our|finance|everyone\ here)\b",
     r"\bwir\ (?:definieren|berechnen|z(?:ä|ae)hlen|messen|verbuchen|erfassen|rechnen|nennen)\b|\b(?:ist|sind|wird|werden)\ (?:bei\ uns\ )?.{0,40}\b(?:definiert|berechnet|gemessen|gez(?:ä|ae)hlt|erfasst|verbucht|ermittelt)\b"
@@ -276,14 +277,14 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 """What a line with a colon announces."""
 
 HABITUAL = _any(
-    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|otherwise|immer|nie|nur|alle)\b",
-    r"\b(?:owned\ by|owns?|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|reviewed\ by|looked\ after\ by)\b",
+    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
+    r"\b(?:owned\ by|owns?|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
     r"\b(?:starts?|begins?|ends?|closes?|opens?|happens?|due|resets?|renews?|expires?|lapses?|stops?|rolls?\ over|runs?)\ (?:at|on|in|after|only|every|from|within|while|when|as|by|with)\b|\bis\ (?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
     r"\b(?:within|after|every|for|max|at\ least|at\ most|up\ to|over|under|above|below|than|of)\ (?:a\ |the\ )?(?:\d[\d.,]*|one|two|three|four|five|six|seven|ten|twelve|first|last|fifth|third|second)\b",
     r"\b(?:count(?:s|ed)?\ (?:as|towards|in|toward)|(?:don'?t|doesn'?t|do\ not|does\ not|never)\ count|booked|recogni[sz]ed|invoiced|billed|charged|treated\ as|considered|excluded|included|measured|calculated|computed|reported|based\ on|net\ of|adjusted)\b",
-    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|\d+|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b",
+    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?|have|has)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
     r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|with|until)\b",
     r"\b(?:has|have|is|are|do|does|there\ is)\ (?:no|not|n't)\b|\b(?:isn'?t|aren'?t|don'?t|doesn'?t)\b|\bis\ the\b|\bare\ the\b",
 )
@@ -292,11 +293,11 @@ HABITUAL = _any(
 MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
 """Rules; or what a program is to do."""
 
-US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|here|company|wir|uns|unser\w*)\b")
+US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b")
 
 WORLD = re.compile(
-    r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|docker|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|xml|csv|c\+\+|pandas|numpy"
-    r"|django|flask|rails|mysql|sqlite|tcp|udp|dns|tls|oauth|jwt|leap\ year|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
+    r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|c\+\+|pandas|numpy"
+    r"|tcp|udp|jwt|leap\ year|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
 )
 """What facts of the world are about; they are none of an organisation unless it says "our" or "we"."""
 
@@ -309,7 +310,7 @@ PLAN = _any(
 
 TAIL = re.compile(
     r"(?:so\ |and\ |then\ |but\ |or\ )*(?:(?:can|could|would|will)\ (?:you|u|we)|please|pls|plz|you\ (?:got|can|can'?t|cannot|may|are|have|should|need|must|'?re)|you'?re|that'?s\ why|maybe|perhaps|i\b|i'?m|i'?d|thanks|thx|thank\ you|let|lets|let'?s|what|how|why|who|ok\b|okay|now\b"
-    r"|just\ \w+|it\ has\ to\ be|as\ discussed|remember\b|customers\ hate|right\b\s*\?)"
+    r"|just\ \w+|it\ has\ to\ be|as\ discussed|remember\b|customers\ hate|otherwise\ (?:it|that|all|everything)|the\ rest\ is\ (?:fine|right|ok|correct)|right\b\s*\?)"
 )
 """What goes on after a statement in the same sentence, and is none."""
 
@@ -333,3 +334,20 @@ def end_of(statement: str) -> int:
             head = statement[: boundary.start()]
             return len(head) if len(head.split()) >= _FEWEST_LEFT else len(statement)
     return len(statement)
+
+FOR_ALL = re.compile(
+    r"\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory)\b", re.VERBOSE
+)
+"""What makes a rule of what must be."""
+
+OWNS = re.compile(
+    r"\b(?:owned\ by|owns?|belongs?\ to\ (?:the\ )?[\w\ -]{1,30}(?:team|squad|group|guild|chapter|department)|responsible\ for|in\ charge\ of|accountable|handled\ by|managed\ by|maintained\ by|made\ by|approved\ by|sits?\ with|handed\ (?:over\ )?to"
+    r"|handed\ \w+\ over|goes\ to|go\ to|looked\ after\ by|reports?\ to|lead:)\b",
+    re.VERBOSE,
+)
+"""Who does what: operations, whatever it is that is done."""
+
+IS_WHEN = re.compile(
+    r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|until)\b|\b(?:is|are)\ (?:called|named)\b", re.VERBOSE
+)
+"""A definition by a condition or a name, of something that need not be known."""
