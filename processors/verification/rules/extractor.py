@@ -112,12 +112,15 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     known = any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
     if before.said and stance is not None:
         soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
-        enough = Strength.OURS if before.code or soft or not (known or reading.shared) else Strength.STATED
-        if strength < enough:
+        weak = before.code or soft or not (known or reading.shared) or (before.acted and not (known and is_habitual(reading, answers=True)))
+        if strength < (Strength.OURS if weak else Strength.STATED):
             return None
         return "correction" if reading.soft else stance
     takes_up = before.said and reading.shared > 0 and not informed and not reading.topic and not before.code
+    takes_up = takes_up and not (before.acted and strength < Strength.OURS and not known)
     habitual = is_habitual(reading, answers=takes_up or informed)
+    if reading.asks and strength < Strength.DEFINED and not signals.LASTING.search(reading.statement):
+        return None
     if takes_up and (habitual or strength >= Strength.DEFINED or contrasts(reading.statement)):
         return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):

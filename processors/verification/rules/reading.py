@@ -48,13 +48,14 @@ class Before:
 
     stems: frozenset[str] = frozenset()
     code: bool = False
+    acted: bool = False
     said: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Before":
         """Of what was said; nothing if it is empty."""
         flat = plain(text)
-        return cls(stems(flat), signals.CODE.search(flat) is not None, bool(flat.strip()))
+        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Reading:
         nouns: the names in it.
         strength: how sure it is a fact of an organisation.
         shared: how many of its words the assistant has used before.
+        asks: whether a question follows in the same sentence.
 
     """
 
@@ -84,6 +86,7 @@ class Reading:
     nouns: tuple[Noun, ...]
     strength: Strength
     shared: int
+    asks: bool
 
     @property
     def lead_only(self) -> bool:
@@ -109,6 +112,7 @@ def read(sentence: Sentence, before: Before) -> Reading:
         nouns=found,
         strength=strength_of(statement, found, shared=shared),
         shared=shared,
+        asks=sentence.plain[end:].rstrip("\"') ").endswith("?") or signals.ASKS.search(sentence.plain[end:]) is not None,
     )
 
 
@@ -141,8 +145,7 @@ def strength_of(statement: str, found: tuple[Noun, ...], *, shared: int = 0) -> 
         return Strength.NONE
     if not found and not shared and len(stems(statement)) < _FEWEST_OF_CONTENT:
         return Strength.NONE
-    ours = signals.US.search(statement) is not None
-    if not ours and not any("_" in noun.name for noun in found) and signals.WORLD.search(statement):
+    if not any("_" in noun.name for noun in found) and signals.is_of_the_world(statement):
         return Strength.NONE
     strength = _by_form(statement, found, shared=shared)
     if strength is Strength.NONE or strength is Strength.RULED:
@@ -159,7 +162,7 @@ def is_said(statement: str) -> bool:
     """Whether a plain statement is none of a question, an order, an errand, a guess, and what others have said."""
     if statement.rstrip("\"')] ").endswith("?") or signals.QUESTION.match(statement):
         return False
-    if signals.is_order(statement) and not signals.RULED.search(statement):
+    if signals.is_order(statement) and not (signals.FORBIDS.match(statement) and signals.RULED.search(statement)):
         return False
     barred = (signals.GUESS, signals.RETOLD, signals.FOREIGN, signals.ERRAND)
     if any(pattern.search(statement) for pattern in barred):

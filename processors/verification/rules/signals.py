@@ -55,7 +55,7 @@ PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|exce
 _INFORMATION = (
     r"(?:fyi|for\ your\ information|for\ reference|for\ future\ reference|for\ context|for\ the\ record|for\ clarity|for\ background"
     r"|(?:just\ )?so\ (?:that\ )?(?:you|we)(?:'?re|\ are)?\ (?:know|aware|aligned|all\ aligned|on\ the\ same\ page)|just\ so\ you(?:'?re|\ are)\ aware|just\ fyi"
-    r"|(?:please\ |pls\ |also\ |do\ )?(?:note|remember|keep\ in\ mind|bear\ in\ mind|be\ aware|understand|know)(?:\ that)?"
+    r"|(?:please\ |pls\ |also\ |do\ )?(?:note|remember(?!\ to\b)|keep\ in\ mind|bear\ in\ mind|be\ aware|understand|know)(?:\ that)?"
     r"|heads[\ -]up|(?:quick|some|a\ bit\ of|a\ little|one)\ (?:note|context|background|heads[\ -]up|fact|definition)|background|context|important"
     r"|(?:a\ )?(?:quick\ |friendly\ )?reminder|as\ a\ reminder|to\ be\ clear|to\ clarify|just\ to\ (?:clarify|be\ clear)|definition|terminology|glossary"
     r"|worth\ (?:knowing|noting)(?:\ that)?|you\ should\ know(?:\ that)?|one\ thing\ (?:to\ (?:know|note)|you\ should\ know)|nb|n\.b\.|ps|p\.s\."
@@ -107,7 +107,7 @@ def is_order(text: str) -> bool:
     """Whether a plain sentence tells the assistant to do something."""
     first = re.match(r"[\w'-]+", text)
     if first is None or first[0] not in _ORDERS:
-        return False
+        return re.match(r"(?:for|in|with|on|from|after|before)\s[^,]{2,40},\s(?:assume|suppose|imagine|pretend|use|treat|please|show|make|add)\b", text) is not None
     if first[0] == "only":
         return re.match(r"only\s+\w+\s+(?!\w*s\b)", text) is None or first[0] in _MAY_BE_NOUNS
     return not (first[0] in _MAY_BE_NOUNS and _SUBJECT_FIRST.match(text))
@@ -119,7 +119,7 @@ GUESS = _any(
     r"\b(?:hypothetical(?:ly)?|maybe|perhaps|probably|presumably|i\ guess|i\ (?:don'?t\ |do\ not\ )?think|i\ believe|i\ assume[d]?|i\ suppose|i\ wonder"
     r"|i(?:'?m|\ am)\ (?:not\ (?:sure|certain|100%)|unsure|guessing|curious|assuming)|not\ sure|iirc|afaik|afair|as\ far\ as\ i\ (?:know|remember|can\ tell)"
     r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be\ (?!\w+ed\b)|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
-    r"|would(?:n'?t)?|in\ my\ (?:opinion|view)|imho|imo|if\ you\ ask\ me|honestly|i\ suspect|i\ prefer|useless|a\ mess|stupid|awful|terrible|annoying|obviously|oh\ sure|yeah\ great|oh\ great|wow|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
+    r"|would(?:n'?t)?|in\ my\ (?:opinion|view)|imho|imo|if\ you\ ask\ me|honestly|i\ suspect|i\ prefer|useless|a\ mess|stupid|awful|terrible|annoying|obviously|oh\ sure|yeah\ great|oh\ great|wow|sure,\ because|because\ nobody|good\ choice|bad\ choice|best|better|worse|worst|faster|slower|nicer|overengineered|overkill|i\ always|i\ never|i\ like|i\ love|i\ hate|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
 )
 RETOLD = _any(
     r"\b(?:according\ to|as\ per\ the\ (?:article|blog|docs?)|i\ read|i'?ve\ read)\b",
@@ -143,8 +143,8 @@ ERRAND = _any(
 """What a person wants, has done, or is about to do: no fact of an organisation."""
 
 PASSING = _any(
-    r"\b(?:today|yesterday|tomorrow|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
-    r"^when\ (?:you|i)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
+    r"\b(?:today|yesterday|tomorrow|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
+    r"^when\ (?:you|i)\b|\bfor\ this\ \w+|\bin\ this\ (?:case|context|session|conversation|project\ i|repo\ i)\b|\b(?:build|builds|tests?|suite|job|query|run|page|import|pipeline|deploy|script|ci|sync|install)\ (?:takes?|took)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
     r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
     r"|confusing|huge|weird|too|very|so|pretty|really|looking)\b",
@@ -156,12 +156,12 @@ PASSING = _any(
 CODE = _any(
     r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|imports?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
     r"|line\ \d+|unit\ tests?|tests?|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
-    r"|callback|caller|element|hook|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
+    r"|callback|caller|element|hook|handlers?|parsers?|helpers?|cli|flags?\ (?:that|to)|requests?|http\ \d+|immutable|mutable|tuples?|lists|serializers?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|class(?:es)?|object|instance|attribute|property|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
     r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|git\ checkout|diff|patch|cursor|keyboard|key\ ?binding"
     r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
     r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
-    r"\w\(\)|\w[?!]/\d|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|\bself\.|\bthis\.",
+    r"\w\(\)|\w[?!]/\d|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
 )
 """What is talk about code."""
 
@@ -290,14 +290,14 @@ HABITUAL = _any(
 )
 """What is so each time: rules, owners, names, places, terms."""
 
-MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
+MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|should|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
 """Rules; or what a program is to do."""
 
 US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b")
 
 WORLD = re.compile(
     r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|c\+\+|pandas|numpy"
-    r"|tcp|udp|jwt|leap\ year|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
+    r"|tcp|udp|jwt|leap\ year|iso\ weeks?\ (?:start|begin|run)|kilobytes?|unix\ epoch|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
 )
 """What facts of the world are about; they are none of an organisation unless it says "our" or "we"."""
 
@@ -351,3 +351,33 @@ IS_WHEN = re.compile(
     r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|until)\b|\b(?:is|are)\ (?:called|named)\b", re.VERBOSE
 )
 """A definition by a condition or a name, of something that need not be known."""
+
+FORBIDS = re.compile(r"(?:always|never|only|not|avoid|don'?t)\b")
+"""Orders that may be rules: "never commit to main in this repo"."""
+
+ACTED = re.compile(
+    r"^(?:\W*(?:done|fixed|ok|okay|great|sure|got\ it|alright|understood)\W+)?(?:i'?ve|i\ have|i\ (?:just\ |also\ |now\ )?(?:put|set|added|made|changed|updated|moved|renamed|created|removed|fixed|used|wrote|implemented|refactored|replaced|named|deleted|sorted|grouped"
+    r"|capitali[sz]ed|tagged|numbered|extracted|converted|switched)|the\ \w+\ (?:now|finished|should\ now))\b",
+    re.VERBOSE,
+)
+"""An assistant that tells what it has done; corrections of that are mostly of the work at hand."""
+
+PRODUCT = re.compile(
+    r"^(?:the\ )?(?:kafka|redis|postgres\w*|docker|kubernetes|k8s|elasticsearch|mongo\w*|s3|snowflake|bigquery|airflow|nginx|terraform|dbt|spark|rabbitmq|aws|gcp|azure|lambda|graphql|grpc|utc|iso|gdpr|hipaa|pci|ifrs|gaap"
+    r"|(?:us|uk|eu|german|french|european|american|federal)\ (?:tax|law|laws|government|fiscal|vat|gdpr|regulations?))\b"
+)
+"""Products and laws that are the same everywhere, as subjects."""
+_OF_A_PLACE = re.compile(r"\b(?:prod\w*|staging|clusters?|eu-|us-|ap-|regions?|ports?|retention|on-call|owned|team|backups?|version|accounts?|project)\b|-\d|:\d")
+
+
+def is_of_the_world(statement: str) -> bool:
+    """Whether a plain statement is of what is the same everywhere, and not of an organisation."""
+    if US.search(statement):
+        return False
+    if PRODUCT.match(statement):
+        return _OF_A_PLACE.search(statement) is None
+    return WORLD.search(statement) is not None
+
+ASKS = re.compile(r"\b(?:can|could|would|will)\ (?:you|we|u|i)\b|\b(?:why|how)\b", re.VERBOSE)
+LASTING = re.compile(r"\b(?:always|never|only|by\ design|for\ historical\ reasons|each|all|nobody|no\ one|no\ longer|any\ ?more|sla|slo)\b", re.VERBOSE)
+"""What stays so, whatever is asked about it."""
