@@ -10,6 +10,7 @@ from processors.verification.rules.signals import DEFINED_BY
 
 _MOST = 1500
 _FEWEST_WORDS = 5
+_FEWEST_OF_A_FACT = 3
 
 _TAIL = re.compile(
     r"[\s,;.-]*(?:\b(?:is\ (?:that|this)|am\ i|did\ i\ get\ that|does\ that\ (?:sound|look|match)|do\ i\ have\ that|as\ well|too)\b[^?.]{0,40}|right|correct|yes|ja|richtig|oder)?\s*\?[\s*_]*$",
@@ -62,7 +63,7 @@ def _ours(statement: str) -> str:
 
 def _is_fact(statement: str) -> bool:
     flat = plain(statement)
-    if len(flat.split()) < _FEWEST_WORDS - 1 or not is_said(flat) or signals.CODE.search(flat) or signals.PASSING.search(flat):
+    if len(flat.split()) < _FEWEST_OF_A_FACT or not is_said(flat) or signals.CODE.search(flat) or signals.PASSING.search(flat):
         return False
     stated = signals.PREDICATE.search(flat) or signals.OURS.search(flat) or signals.DEFINED.search(flat)
     return stated is not None and any(noun.domain is not None or "_" in noun.name for noun in nouns(statement))

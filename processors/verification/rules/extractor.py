@@ -9,7 +9,7 @@ from processors.verification.rules import signals
 from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
 from processors.verification.rules.prose import Sentence, plain, sentences
 from processors.verification.rules.asked import asked
-from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_said, read
+from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_of_people, is_said, read
 from processors.verification.rules.signals import Strength
 from processors.verification.rules.titles import content_of, title_of
 
@@ -109,7 +109,7 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     strength = reading.strength
     if strength is Strength.NONE:
         return None
-    known = any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
+    known = is_of_people(reading.statement) or any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
     if before.said and stance is not None:
         soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
         weak = before.code or soft or not (known or reading.shared) or (before.acted and not (known and is_habitual(reading, answers=True)))
@@ -186,15 +186,30 @@ def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
     )
 
 
+_MOST_AGREED = 9
+"""Words of an answer that adds to a yes: "yes, always on the parent account"."""
+
+
 def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[Candidate]:
     """A bare "Yes, exactly." to a question that states a fact: the fact, as the assistant put it."""
-    if not said or readings[0].stance != "confirmation" or not readings[0].lead_only or signals.PRAISE.match(said[0].plain):
+    if not said or readings[0].stance != "confirmation" or signals.PRAISE.match(said[0].plain):
         return []
     if any(reading.stance == "correction" for reading in readings):
+        return []
+    answer = readings[0].statement
+    if not readings[0].lead_only and (not is_said(answer) or len(answer.split()) > _MOST_AGREED or signals.CODE.search(answer)):
         return []
     statement = asked(before)
     if not statement:
         return []
     found = nouns(statement)
-    quote = said[0].text
-    return [Candidate("confirmation", title_of(statement), content_of(statement), quote, domain_of(found, nouns(before)), entities(found, statement))]
+    return [
+        Candidate(
+            detection_type="confirmation",
+            title=title_of(statement),
+            content=content_of(statement),
+            user_quote=said[0].text,
+            domain=domain_of(found, nouns(before)),
+            entities=entities(found, statement),
+        )
+    ]

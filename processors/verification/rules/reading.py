@@ -155,6 +155,8 @@ def strength_of(statement: str, found: tuple[Noun, ...], *, shared: int = 0) -> 
     business = any(noun.domain in {"finance", "product", "operations", "data"} for noun in found)
     if signals.CODE.search(statement) and not (business and strength >= Strength.DEFINED):
         return Strength.NONE
+    if signals.SOFT_CODE.search(statement) and not business and strength < Strength.OURS:
+        return Strength.NONE
     return strength
 
 
@@ -191,7 +193,7 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     return Strength.STATED
 
 
-_PRONOUN = re.compile(r"(?:it|this|that|these|those|he|she|you|i|they|there|it'?s|that'?s|they'?re|both|one)\b")
+_PRONOUN = re.compile(r"(?:it|this|that|these|those|he|she|you|i|they|there|it'?s|that'?s|they'?re)\b")
 _FEWEST_OF_CONTENT = 3
 """Words that say what a statement without known nouns is about."""
 
@@ -213,9 +215,15 @@ def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
         answers: whether it takes up what the assistant said, or is announced: then it is about no program.
 
     """
-    if signals.HABITUAL.search(reading.statement) is None:
+    forms = (signals.HABITUAL, signals.KINDS, signals.CONTRAST)
+    if not any(form.search(reading.statement) for form in forms):
         return False
     if answers or signals.MODAL.search(reading.statement) is None:
         return True
-    people = any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
+    people = is_of_people(reading.statement) or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
     return signals.US.search(reading.statement) is not None or (people and signals.FOR_ALL.search(reading.statement) is not None)
+
+
+def is_of_people(statement: str) -> bool:
+    """Whether a plain statement says who does, owns or approves something."""
+    return signals.OWNS.search(statement) is not None or signals.APPROVES.search(statement) is not None

@@ -26,7 +26,7 @@ _NEGATION = (
     rf"|(?:that|this|it)\ (?:isn'?t|is\ not|wasn'?t)\ {_ALMOST}{_RIGHT}|that'?s\ {_ALMOST}not\ {_RIGHT}"
     r"|you(?:'?re|\ are)\ (?:wrong|mistaken|incorrect|mixing\ [^,.;:]{1,60}|confusing\ [^,.;:]{1,60})"
     r"|you(?:'?ve|\ have)?\ (?:got|have|mixed|made)\ (?:that|it|this|the\ \w+|a\ mistake)(?:\ \w+)?\ ?(?:wrong|backwards|up|there|mixed\ up)?"
-    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|(?:is\ )?(?:right|wrong|not))"
+    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:that|this|it)(?:'?s|\ has|\ was)?\ (?:changed|moved|been\ replaced|been\ changed|replaced)(?:\ (?:a\ while\ ago|last\ \w+|long\ ago|some\ time\ ago|in\ \w+))?|not\ any\ ?more|not\ since\ [\w\ ]{1,30}|no\ longer|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|(?:is\ )?(?:right|wrong|not))"
     r"|(?:it|they|you|that|we|he|she|one)\ (?:can'?t|cannot|don'?t|doesn'?t|isn'?t|aren'?t|does\ not|do\ not|is\ not|are\ not|didn'?t|must\ not|mustn'?t)"
     r"|(?:that|this|it|those|these)(?:\ (?:is|are|would\ be|were)|'?s)\ (?:an?\ |the\ )?(?:very\ |really\ )?(?:old|wrong|outdated|stale|legacy|obsolete|deprecated)(?:\ \w+){0,2}"
     r"|i\ disagree|i\ have\ to\ correct\ you|let\ me\ correct\ (?:that|you|this)|careful"
@@ -41,7 +41,7 @@ ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|ta
 
 _AFFIRMATION = (
     r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
-    r"|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ (?:it|that)(?:\ right)?|you(?:'?re|\ are)\ (?:right|correct)(?:\ (?:about|on|with|there)(?:\ (?:it|that|this))?)?|that'?s\ the\ one|exactly\ that|jep|yessir|that'?s\ how\ (?:it|this|that)\ works|(?:they|it|we|he|she|that|this)\ (?:do|does|is|are|did|has|have)(?:,?\ (?:yes|indeed|exactly))|got\ it\ right"
+    r"|(?:yes|yep|yeah)\ (?:they|it|we|that|he|she)\ (?:do|does|is|are|did|has|have)|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ (?:it|that)(?:\ right)?|you(?:'?re|\ are)\ (?:right|correct)(?:\ (?:about|on|with|there)(?:\ (?:it|that|this))?)?|that'?s\ the\ one|exactly\ that|jep|yessir|that'?s\ how\ (?:it|this|that)\ works|(?:they|it|we|he|she|that|this)\ (?:do|does|is|are|did|has|have)(?:,?\ (?:yes|indeed|exactly))|got\ it\ right"
     r"|(?:that|this|it)(?:'?s|\ is|\ sounds|\ looks)\ (?:(?:exactly|absolutely|all|quite|indeed)\ )?(?:right|correct|true|accurate|it)"
     r"|sounds\ right|i\ can\ confirm(?:\ that)?|confirming|your\ understanding\ is\ (?:right|correct)|that\ matches(?:\ (?:our|what)[^,.;:]{0,40})?"
     r"|ja|jawohl|genau|richtig|korrekt|stimmt|das\ stimmt|das\ ist\ (?:richtig|korrekt)|ja\ genau|exakt)"
@@ -143,7 +143,7 @@ ERRAND = _any(
 """What a person wants, has done, or is about to do: no fact of an organisation."""
 
 PASSING = _any(
-    r"\b(?:today|yesterday|tomorrow|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
+    r"\b(?:today(?!'s)|yesterday(?!'s)|tomorrow|yet|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
     r"^when\ (?:you|i)\b|\bfor\ this\ \w+|\bin\ this\ (?:case|context|session|conversation|project\ i|repo\ i)\b|\b(?:build|builds|tests?|suite|job|query|run|page|import|pipeline|deploy|script|ci|sync|install)\ (?:takes?|took)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
     r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
@@ -154,12 +154,12 @@ PASSING = _any(
 """What passes: states of the work at hand."""
 
 CODE = _any(
-    r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|imports?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
+    r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
     r"|line\ \d+|unit\ tests?|tests?|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
-    r"|callback|caller|element|hook|handlers?|parsers?|helpers?|cli|flags?\ (?:that|to)|requests?|http\ \d+|immutable|mutable|tuples?|lists|serializers?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
-    r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|class(?:es)?|object|instance|attribute|property|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
-    r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|commit|commits|push|rebase|merge\ conflict|stash|git\ checkout|diff|patch|cursor|keyboard|key\ ?binding"
-    r"|import\ error|exit\ code|stack\ overflow|off-by-one|index|offset|thread|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
+    r"|callback|caller|element|hook|cli|flags?\ (?:that|to)|http\ \d+|immutable|mutable|tuples?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
+    r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
+    r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|rebase|merge\ conflict|stash|git\ checkout|cursor|keyboard|key\ ?binding"
+    r"|import\ error|exit\ code|stack\ overflow|off-by-one|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
     r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
     r"\w\(\)|\w[?!]/\d|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
 )
@@ -196,7 +196,7 @@ _PRACTISES = (
     r"(?:use|run|deploy|release|ship|store|keep|pay|round|convert|host|log|archive|retain|sell|accept|support|require|allow|offer|operate|review|rotate|back\ up|tag|name|version|sign|own|anonymi[sz]e|mask"
     r"|hash|encrypt|purge|delete|partition|snapshot|load|refresh|send|escalate|respond|resolve|assign|route|approve|refund|onboard|renew|cancel|quote|price|discount|expense|hedge|audit|freeze|page|follow"
     r"|document|write|publish|sync|replicate|restore|buy|order|reorder|stock|pick|pack|deliver|outsource|work|plan|estimate|migrate|branch|squash|cap|reserve|issue|grant|expire|start|end|begin|don'?t|do\ not"
-    r"|put|prefix|suffix|adhere|rely|stick|standardi[sz]ed?|pin|get|take|apply|look|go|handle|provision|write\ off|sunset|have|need|must|are|aren'?t|set|prefer|schedule|sample|enforce|ban|forbid|avoid|carry|map)"
+    r"|put|prefix|suffix|adhere|rely|stick|standardi[sz]ed?|pin|get|take|apply|look|go|handle|provision|write\ off|sunset|have|need|must|aren'?t|set|prefer|schedule|sample|enforce|ban|forbid|avoid|carry|map)"
 )
 _SUBJECT = r"(?:we|our\ (?:team|company|org|organi[sz]ation|group|finance\ team|data\ team|business|department)|finance|the\ (?:finance|data|platform|ops|operations|product|sales|support|infra|infrastructure|engineering|security|legal)\ team)"
 _PLACE = r"(?:in|at|within|across)\ (?:this|our|the)\ (?:\w+\ )?(?:company|team|org|organi[sz]ation|repo|repository|codebase|monorepo|business|department|project|shop|warehouse|data\ platform)|company-?\ ?wide|org-?\ ?wide|team-?\ ?wide|(?:around|over)\ here\b|here\ at\ \w+|\bat\ acme\b"
@@ -225,6 +225,7 @@ DEFINED = _any(
     r"\bour\ (?:fiscal|financial)\ (?:year|quarters?|calendar)\ (?:starts?|begins?|ends?|runs?|closes?|is)\b|\bfiscal\ (?:year|quarter|q[1-4])[\w\ ]{0,20}\ (?:starts?|begins?|ends?|runs?|closes?)\b",
     r"\b(?:stands\ for|is\ short\ for|is\ (?:our|the)\ (?:internal\ )?(?:name|term|word|abbreviation|code\ ?name|acronym)\ for|is\ what\ we\ call|for\ us,?\ .{1,60}\ (?:means|is))\b",
     r"\b(?:internally,?|here,?|for\ us,?)\ (?:['\"]?[\w\ -]{1,40}['\"]?)\ (?:means|refers\ to|is\ defined|counts\ as)\b",
+    r"\bour\ (?:[\w-]+\ )?(?:term|name|word|abbreviation|code\ ?name|nickname|label|shorthand|jargon)\ for\b",
     r"\bfor\ us\ (?:is|are|means|starts|ends|counts)\b|\bin\ our\ (?:company|team|org|world|terms|book|books|case|group)\ (?:\S+\ ){0,4}?(?:is|are|means?|=|counts?|stands)\b|\b(?:is|are)\ .{1,60}\bfor\ us\b",
     r"\bwe\ need\ to\ (?:track|record|report|capture|measure|bill|invoice|retain|recogni[sz]e|count|reconcile|archive)\b",
     r"\b(?:that|this|it)(?:'?s|\ is)\ (?:exactly\ |precisely\ )?(?:how|what|the\ way|where|when|why)\ (?:we|our|finance|everyone\ here)\b",
@@ -277,7 +278,7 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 """What a line with a colon announces."""
 
 HABITUAL = _any(
-    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
+    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
     r"\b(?:owned\ by|owns?|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
@@ -293,7 +294,7 @@ HABITUAL = _any(
 MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|should|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
 """Rules; or what a program is to do."""
 
-US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b")
+US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b(?!\ (?:tax|market|law|government|dollars?)\b)")
 
 WORLD = re.compile(
     r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|c\+\+|pandas|numpy"
@@ -336,7 +337,7 @@ def end_of(statement: str) -> int:
     return len(statement)
 
 FOR_ALL = re.compile(
-    r"\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory)\b", re.VERBOSE
+    r"\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory|must\ (?:not|never)|may\ not|ignored)\b", re.VERBOSE
 )
 """What makes a rule of what must be."""
 
@@ -381,3 +382,12 @@ def is_of_the_world(statement: str) -> bool:
 ASKS = re.compile(r"\b(?:can|could|would|will)\ (?:you|we|u|i)\b|\b(?:why|how)\b", re.VERBOSE)
 LASTING = re.compile(r"\b(?:always|never|only|by\ design|for\ historical\ reasons|each|all|nobody|no\ one|no\ longer|any\ ?more|sla|slo)\b", re.VERBOSE)
 """What stays so, whatever is asked about it."""
+
+SOFT_CODE = re.compile(
+    r"\b(?:imports?|class(?:es)?|objects?|instances?|attributes?|propert(?:y|ies)|commits?|push|index|offset|threads?|diff|patch|handlers?|parsers?|helpers?|requests?|responses?|lists|serializers?|caches?|streams?|bytes?|strings?|integers?|booleans?|floats?|keys?|nodes?)\b"
+)
+"""Words of code that are words of business as well."""
+
+KINDS = re.compile(r"^(?:all\ |any\ )?[\w-]+s\ (?:with|starting|beginning|ending|without|above|over|under|from|below|in|of|on|for|that|who|which|older|younger)\b.{1,80}\b(?:are|have\ to|must|never|always|count|don'?t|go|get|belong)\b")
+"""What a kind of things is: "SKUs starting with 9 are bundles"."""
+APPROVES = re.compile(r"\b(?:signed\ off|approved\ by|approval|sign-off|approvals)\b")
