@@ -21,7 +21,7 @@ _HEAD = re.compile(
     r"|(?:can|could)\ you\ confirm(?:\ that)?|am\ i\ right\ (?:that|in\ (?:thinking|assuming)(?:\ that)?)|is\ it\ (?:right|correct|true)\ that|(?:do|did)\ i\ understand\ (?:correctly|you\ correctly|right(?:ly)?)\ that|my\ understanding\ is\ that)[\s,.:;-]+(?:that\s+)?",
     re.VERBOSE,
 )
-_TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({DEFINED_BY}|the|always|only|not)\b", re.VERBOSE)
+_TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({DEFINED_BY}|the|always|only|not|[a-z]{{3,}}ed)\b", re.VERBOSE)
 _DO_WE = re.compile(r"do(?:es)?\s(?=(?:we|you|your|the|our)\b)")
 _SHORT = re.compile(r"(?:is|are|am|did|does|do|right|correct|ok)\b")
 

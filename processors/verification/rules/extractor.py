@@ -175,6 +175,8 @@ def _candidate(prompt: str, piece: _Piece, context: list[Noun]) -> Candidate:
     first, last = piece.sentences[0], piece.sentences[-1]
     end = last.begin + piece.readings[-1].end
     statement = prompt[first.begin + piece.readings[0].begin : end]
+    if named := piece.readings[0].named:
+        statement = named + prompt[first.begin + piece.readings[0].end : end]
     found = nouns(statement)
     return Candidate(
         detection_type=piece.detection,
@@ -197,7 +199,8 @@ def _agreed(said: list[Sentence], readings: list[Reading], before: str) -> list[
     if any(reading.stance == "correction" for reading in readings):
         return []
     answer = readings[0].statement
-    if not readings[0].lead_only and (not is_said(answer) or len(answer.split()) > _MOST_AGREED or signals.CODE.search(answer)):
+    unsaid = not is_said(re.sub(r"^(?:always|only|never)\s", "", answer))
+    if not readings[0].lead_only and (unsaid or len(answer.split()) > _MOST_AGREED or signals.CODE.search(answer)):
         return []
     statement = asked(before)
     if not statement:

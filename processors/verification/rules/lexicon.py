@@ -69,7 +69,7 @@ _NOUNS: dict[Domain, str] = {
         queues, VPN, DNS, CI, CD, Docker, namespace, namespaces, Vault, RPO, RTO, SLO, SLOs, error budget, maintenance window,
         change freeze, release freeze, deploy freeze, code freeze, Datadog, Grafana, Prometheus, PagerDuty, Cloudflare, Nginx,
         Helm, ArgoCD, EKS, GKE, ECS, Lambda, EC2, RDS, CDN, TLS, SSO, Okta, IAM, container images, container registry, bastion,
-        data center, data centre, replicas, failover, TTL, log retention, logs, alerts, secrets, hosts, hostnames, host, nodes, node, search nodes, bare metal, cron, nightly job, nightly jobs, jobs, batch job, batch jobs, batch workers, workers, Argo Workflows, buckets, bucket, firewall, port, ports, proxy, gateway, push gateway,
+        data center, data centre, replicas, failover, TTL, log retention, secrets, hosts, hostnames, host, nodes, node, search nodes, bare metal, cron, nightly job, nightly jobs, jobs, batch job, batch jobs, batch workers, workers, Argo Workflows, buckets, bucket, firewall, port, ports, proxy, gateway, push gateway,
         sandbox, sandboxes, environments, environment, preview environments, certificates, certificate, access keys, SSH, standing access, storage, disk, GPU, GPUs, mirror, artifact registry, Jenkins, GitLab, GitHub Actions, Elasticsearch,
         OpenSearch, MongoDB, SQL Server, Oracle, MinIO, edge, satellite, nightly, sev-1, sev-2, sev-3, primary, secondary, subnet, EU-West, us-east-1,
         eu-west-1, eu-central-1, Produktion, Datenbank, Datenbanken
@@ -172,7 +172,7 @@ _MOST_ENTITIES = 8
 def entities(found: Iterable[Noun], text: str) -> tuple[str, ...]:
     """What a statement is about, each once: its nouns, what it quotes, names, and its subject."""
     names: dict[str, str] = {}
-    subject = _subject(text)
+    subject = subject_of(text)
     for name in [*(noun.name for noun in found), *(_QUOTED.findall(text)), *_PROPER.findall(text), *subject]:
         if name.lower() not in names and name.lower() not in _NO_NAMES:
             names[name.lower()] = name
@@ -191,7 +191,7 @@ _SUBJECT = re.compile(
 _NO_SUBJECT = frozenset("we it this that they these those there i you he she what which who when if once one and or not with for of in by as to us our".split())  # noqa: SIM905  # a list of words
 
 
-def _subject(text: str) -> list[str]:
+def subject_of(text: str) -> list[str]:
     """What a sentence is about by its first words, if they are no pronoun."""
     found = _SUBJECT.match(text)
     if found is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from processors.verification.rules import signals
-from processors.verification.rules.lexicon import Noun, nouns
+from processors.verification.rules.lexicon import Noun, nouns, subject_of
 from processors.verification.rules.prose import Sentence, plain
 from processors.verification.rules.signals import Strength
 
@@ -42,6 +42,9 @@ def stems(text: str) -> frozenset[str]:
     )
 
 
+_LEADING = re.compile(r"^(?:so|ok|okay|then|i (?:assume|take it|believe|think|guess)(?: that)?|it (?:looks like|seems|appears)(?: that)?|just to confirm|your)\b[\s,:-]*", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """What the assistant said last, as the next sentence is read against it."""
@@ -50,12 +53,17 @@ class Before:
     code: bool = False
     acted: bool = False
     said: bool = False
+    subject: str = ""
 
     @classmethod
     def of(cls, text: str) -> "Before":
         """Of what was said; nothing if it is empty."""
         flat = plain(text)
-        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()))
+        last = re.split(r"(?<=[.!?])\s+", text.strip())[-1]
+        subject = next(iter(subject_of(_LEADING.sub("", last))), "")
+        if not any(noun.domain not in {None, "engineering"} for noun in nouns(subject)):
+            subject = ""
+        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()), subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Reading:
         nouns: the names in it.
         strength: how sure it is a fact of an organisation.
         shared: how many of its words the assistant has used before.
+        named: the statement with what the assistant spoke of in place of its "it"; empty if it has none.
         asks: whether a question follows in the same sentence.
 
     """
@@ -86,6 +95,7 @@ class Reading:
     nouns: tuple[Noun, ...]
     strength: Strength
     shared: int
+    named: str
     asks: bool
 
     @property
@@ -99,7 +109,14 @@ def read(sentence: Sentence, before: Before) -> Reading:
     stance, soft, informs, begin = _leads(sentence.plain, answers=before.said)
     end = begin + signals.end_of(sentence.plain[begin:])
     statement = sentence.plain[begin:end]
-    found = tuple(nouns(sentence.text[begin:end]))
+    text = sentence.text[begin:end]
+    pronoun = _IT.match(statement)
+    named = ""
+    if stance is not None and not soft and pronoun and before.subject and not before.code and not before.acted:
+        verb = {"'": "is" if statement.startswith("it") else "are"}.get((pronoun[1] or "")[:1], "")
+        named = f"{before.subject[:1].upper()}{before.subject[1:]} {verb}".strip() + text[pronoun.end() :]
+        text, statement = named, plain(named)
+    found = tuple(nouns(text))
     shared = len(stems(statement) & before.stems)
     return Reading(
         stance=stance,
@@ -112,6 +129,7 @@ def read(sentence: Sentence, before: Before) -> Reading:
         nouns=found,
         strength=strength_of(statement, found, shared=shared),
         shared=shared,
+        named=named,
         asks=sentence.plain[end:].rstrip("\"') ").endswith("?") or signals.ASKS.search(sentence.plain[end:]) is not None,
     )
 
@@ -186,14 +204,17 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     if not (known or ours or signals.HABITUAL.search(statement)) or (_PRONOUN.match(statement) and not (found and contrasts(statement))):
         return Strength.NONE
     habit = signals.HABITUAL.search(statement) is not None
-    if not habit and signals.PREDICATE.search(statement) is None:
+    if not habit and shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
         return Strength.NONE
     if habit and ours:
         return Strength.OURS
     return Strength.STATED
 
 
+_IT = re.compile(r"(?:it|they)('?s|'?re)?(?=\s)")
 _PRONOUN = re.compile(r"(?:it|this|that|these|those|he|she|you|i|they|there|it'?s|that'?s|they'?re)\b")
+_MANY_SHARED = 2
+"""Words that a statement shares with what it answers, so that it needs no known verb."""
 _FEWEST_OF_CONTENT = 3
 """Words that say what a statement without known nouns is about."""
 

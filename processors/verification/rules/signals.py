@@ -155,13 +155,13 @@ PASSING = _any(
 
 CODE = _any(
     r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
-    r"|line\ \d+|unit\ tests?|tests?|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
+    r"|line\ \d+|unit\ tests?|tests?(?!\ (?:orders?|accounts?|customers?|users?|data|drives?|stores?|bookings?))|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
     r"|callback|caller|element|hook|cli|flags?\ (?:that|to)|http\ \d+|immutable|mutable|tuples?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
     r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|rebase|merge\ conflict|stash|git\ checkout|cursor|keyboard|key\ ?binding"
     r"|import\ error|exit\ code|stack\ overflow|off-by-one|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
     r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
-    r"\w\(\)|\w[?!]/\d|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
+    r"\w\(\)|\w[?!]/\d|\b\d+\ ?m?s\b|</?(?:td|tr|th|div|span|ul|li|table|button|input|form|img)\b|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
 )
 """What is talk about code."""
 
@@ -225,6 +225,7 @@ DEFINED = _any(
     r"\bour\ (?:fiscal|financial)\ (?:year|quarters?|calendar)\ (?:starts?|begins?|ends?|runs?|closes?|is)\b|\bfiscal\ (?:year|quarter|q[1-4])[\w\ ]{0,20}\ (?:starts?|begins?|ends?|runs?|closes?)\b",
     r"\b(?:stands\ for|is\ short\ for|is\ (?:our|the)\ (?:internal\ )?(?:name|term|word|abbreviation|code\ ?name|acronym)\ for|is\ what\ we\ call|for\ us,?\ .{1,60}\ (?:means|is))\b",
     r"\b(?:internally,?|here,?|for\ us,?)\ (?:['\"]?[\w\ -]{1,40}['\"]?)\ (?:means|refers\ to|is\ defined|counts\ as)\b",
+    r"^['\"][\w\ &/-]{1,40}['\"]\ (?:here\ |always\ |only\ )?(?:means?|refers?\ to|stands\ for|is\ short\ for|denotes?)\b",
     r"\bour\ (?:[\w-]+\ )?(?:term|name|word|abbreviation|code\ ?name|nickname|label|shorthand|jargon)\ for\b",
     r"\bfor\ us\ (?:is|are|means|starts|ends|counts)\b|\bin\ our\ (?:company|team|org|world|terms|book|books|case|group)\ (?:\S+\ ){0,4}?(?:is|are|means?|=|counts?|stands)\b|\b(?:is|are)\ .{1,60}\bfor\ us\b",
     r"\bwe\ need\ to\ (?:track|record|report|capture|measure|bill|invoice|retain|recogni[sz]e|count|reconcile|archive)\b",
@@ -279,13 +280,13 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 
 HABITUAL = _any(
     r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
-    r"\b(?:owned\ by|owns?|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
+    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
     r"\b(?:starts?|begins?|ends?|closes?|opens?|happens?|due|resets?|renews?|expires?|lapses?|stops?|rolls?\ over|runs?)\ (?:at|on|in|after|only|every|from|within|while|when|as|by|with)\b|\bis\ (?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
     r"\b(?:within|after|every|for|max|at\ least|at\ most|up\ to|over|under|above|below|than|of)\ (?:a\ |the\ )?(?:\d[\d.,]*|one|two|three|four|five|six|seven|ten|twelve|first|last|fifth|third|second)\b",
     r"\b(?:count(?:s|ed)?\ (?:as|towards|in|toward)|(?:don'?t|doesn'?t|do\ not|does\ not|never)\ count|booked|recogni[sz]ed|invoiced|billed|charged|treated\ as|considered|excluded|included|measured|calculated|computed|reported|based\ on|net\ of|adjusted)\b",
-    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?|have|has)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
+    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
     r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|with|until)\b",
     r"\b(?:has|have|is|are|do|does|there\ is)\ (?:no|not|n't)\b|\b(?:isn'?t|aren'?t|don'?t|doesn'?t)\b|\bis\ the\b|\bare\ the\b",
 )
@@ -342,7 +343,7 @@ FOR_ALL = re.compile(
 """What makes a rule of what must be."""
 
 OWNS = re.compile(
-    r"\b(?:owned\ by|owns?|belongs?\ to\ (?:the\ )?[\w\ -]{1,30}(?:team|squad|group|guild|chapter|department)|responsible\ for|in\ charge\ of|accountable|handled\ by|managed\ by|maintained\ by|made\ by|approved\ by|sits?\ with|handed\ (?:over\ )?to"
+    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops)\ own|belongs?\ to\ (?:the\ )?[\w\ -]{1,30}(?:team|squad|group|guild|chapter|department)|responsible\ for|in\ charge\ of|accountable|handled\ by|managed\ by|maintained\ by|made\ by|approved\ by|sits?\ with|handed\ (?:over\ )?to"
     r"|handed\ \w+\ over|goes\ to|go\ to|looked\ after\ by|reports?\ to|lead:)\b",
     re.VERBOSE,
 )
@@ -384,7 +385,7 @@ LASTING = re.compile(r"\b(?:always|never|only|by\ design|for\ historical\ reason
 """What stays so, whatever is asked about it."""
 
 SOFT_CODE = re.compile(
-    r"\b(?:imports?|class(?:es)?|objects?|instances?|attributes?|propert(?:y|ies)|commits?|push|index|offset|threads?|diff|patch|handlers?|parsers?|helpers?|requests?|responses?|lists|serializers?|caches?|streams?|bytes?|strings?|integers?|booleans?|floats?|keys?|nodes?)\b"
+    r"\b(?:imports?|class(?:es)?|objects?|instances?|attributes?|propert(?:y|ies)|commits?|push|index|offset|threads?|diff|patch|handlers?|parsers?|helpers?|requests?|responses?|lists|serializers?|caches?|streams?|bytes?|strings?|integers?|booleans?|floats?)\b"
 )
 """Words of code that are words of business as well."""
 
