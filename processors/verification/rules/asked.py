@@ -22,7 +22,7 @@ _HEAD = re.compile(
     re.VERBOSE,
 )
 _TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({DEFINED_BY}|the|always|only|not|[a-z]{{3,}}ed)\b", re.VERBOSE)
-_DO_WE = re.compile(r"do(?:es)?\s(?=(?:we|you|your|the|our)\b)")
+_DO_WE = re.compile(r"do(?:es)?\s(?=(?:we|you|your|the|our|an?|any|each|all|every)\b)")
 _SHORT = re.compile(r"(?:is|are|am|did|does|do|right|correct|ok)\b")
 
 
@@ -66,4 +66,6 @@ def _is_fact(statement: str) -> bool:
     if len(flat.split()) < _FEWEST_OF_A_FACT or not is_said(flat) or signals.CODE.search(flat) or signals.PASSING.search(flat):
         return False
     stated = signals.PREDICATE.search(flat) or signals.OURS.search(flat) or signals.DEFINED.search(flat)
+    if signals.HABITUAL.search(flat):
+        return stated is not None
     return stated is not None and any(noun.domain is not None or "_" in noun.name for noun in nouns(statement))

@@ -112,7 +112,14 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     known = is_of_people(reading.statement) or any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
     if before.said and stance is not None:
         soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
-        weak = before.code or soft or not (known or reading.shared) or (before.acted and not (known and is_habitual(reading, answers=True)))
+        habitual = is_habitual(reading, answers=True)
+        weak = (
+            before.code
+            or soft
+            or (before.plan and stance == "confirmation")
+            or not (known or reading.shared or habitual)
+            or (before.acted and not (known and habitual))
+        )
         if strength < (Strength.OURS if weak else Strength.STATED):
             return None
         return "correction" if reading.soft else stance
@@ -125,7 +132,7 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
         return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):
         return "unprompted_definition"
-    named = known or signals.IS_WHEN.search(reading.statement) is not None
+    named = known or any(form.search(reading.statement) for form in (signals.IS_WHEN, signals.GENERIC))
     if strength is Strength.STATED and ((informed and (known or habitual)) or (named and habitual)):
         return "unprompted_definition"
     return None

@@ -53,6 +53,7 @@ class Before:
     code: bool = False
     acted: bool = False
     said: bool = False
+    plan: bool = False
     subject: str = ""
 
     @classmethod
@@ -63,7 +64,7 @@ class Before:
         subject = next(iter(subject_of(_LEADING.sub("", last))), "")
         if not any(noun.domain not in {None, "engineering"} for noun in nouns(subject)):
             subject = ""
-        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()), subject)
+        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()), signals.PLAN.search(plain(last)) is not None, subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     habit = signals.HABITUAL.search(statement) is not None
     if not habit and shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
         return Strength.NONE
-    if habit and ours:
+    if ours and (habit or contrasts(statement)):
         return Strength.OURS
     return Strength.STATED
 

@@ -26,7 +26,7 @@ _NEGATION = (
     rf"|(?:that|this|it)\ (?:isn'?t|is\ not|wasn'?t)\ {_ALMOST}{_RIGHT}|that'?s\ {_ALMOST}not\ {_RIGHT}"
     r"|you(?:'?re|\ are)\ (?:wrong|mistaken|incorrect|mixing\ [^,.;:]{1,60}|confusing\ [^,.;:]{1,60})"
     r"|you(?:'?ve|\ have)?\ (?:got|have|mixed|made)\ (?:that|it|this|the\ \w+|a\ mistake)(?:\ \w+)?\ ?(?:wrong|backwards|up|there|mixed\ up)?"
-    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:that|this|it)(?:'?s|\ has|\ was)?\ (?:changed|moved|been\ replaced|been\ changed|replaced)(?:\ (?:a\ while\ ago|last\ \w+|long\ ago|some\ time\ ago|in\ \w+))?|not\ any\ ?more|not\ since\ [\w\ ]{1,30}|no\ longer|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|(?:is\ )?(?:right|wrong|not))"
+    r"|wrong\ (?:\w+\ ?){1,2}|not\ [\w-]+(?:\ [\w-]+)?(?=\s*[.,;])|no\ and\ no|(?:that|this|it)(?:'?s|\ has|\ was)?\ (?:changed|moved|been\ replaced|been\ changed|replaced)(?:\ (?:a\ while\ ago|last\ \w+|long\ ago|some\ time\ ago|in\ \w+))?|that\ used\ to\ be\ (?:so|true|the\ case|right)|not\ all(?:\ of\ them)?|not\ always|not\ everywhere|not\ any\ ?more|not\ since\ [\w\ ]{1,30}|no\ longer|(?:first|second|last|that|one)\ (?:part|bit|half|point)\ (?:yes|no|(?:is\ )?(?:right|wrong|not))"
     r"|(?:it|they|you|that|we|he|she|one)\ (?:can'?t|cannot|don'?t|doesn'?t|isn'?t|aren'?t|does\ not|do\ not|is\ not|are\ not|didn'?t|must\ not|mustn'?t)"
     r"|(?:that|this|it|those|these)(?:\ (?:is|are|would\ be|were)|'?s)\ (?:an?\ |the\ )?(?:very\ |really\ )?(?:old|wrong|outdated|stale|legacy|obsolete|deprecated)(?:\ \w+){0,2}"
     r"|i\ disagree|i\ have\ to\ correct\ you|let\ me\ correct\ (?:that|you|this)|careful"
@@ -41,7 +41,7 @@ ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|ta
 
 _AFFIRMATION = (
     r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
-    r"|(?:yes|yep|yeah)\ (?:they|it|we|that|he|she)\ (?:do|does|is|are|did|has|have)|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ (?:it|that)(?:\ right)?|you(?:'?re|\ are)\ (?:right|correct)(?:\ (?:about|on|with|there)(?:\ (?:it|that|this))?)?|that'?s\ the\ one|exactly\ that|jep|yessir|that'?s\ how\ (?:it|this|that)\ works|(?:they|it|we|he|she|that|this)\ (?:do|does|is|are|did|has|have)(?:,?\ (?:yes|indeed|exactly))|got\ it\ right"
+    r"|(?:yes|yep|yeah)\ (?:they|it|we|that|he|she)\ (?:do|does|is|are|did|has|have)|yes\ exactly|yes\ correct|exactly\ right|definitely|of\ course|you\ got\ (?:it|that)(?:\ right)?|you(?:'?re|\ are)\ (?:right|correct)(?:\ (?:about|on|with|there)(?:\ (?:it|that|this))?)?|that'?s\ (?:the\ one|how\ it\ is)|exactly\ that|jep|yessir|that'?s\ how\ (?:it|this|that)\ works|(?:they|it|we|he|she|that|this)\ (?:do|does|is|are|did|has|have)(?:,?\ (?:yes|indeed|exactly))|got\ it\ right"
     r"|(?:that|this|it)(?:'?s|\ is|\ sounds|\ looks)\ (?:(?:exactly|absolutely|all|quite|indeed)\ )?(?:right|correct|true|accurate|it)"
     r"|sounds\ right|i\ can\ confirm(?:\ that)?|confirming|your\ understanding\ is\ (?:right|correct)|that\ matches(?:\ (?:our|what)[^,.;:]{0,40})?"
     r"|ja|jawohl|genau|richtig|korrekt|stimmt|das\ stimmt|das\ ist\ (?:richtig|korrekt)|ja\ genau|exakt)"
@@ -54,7 +54,7 @@ PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|exce
 
 _INFORMATION = (
     r"(?:fyi|for\ your\ information|for\ reference|for\ future\ reference|for\ context|for\ the\ record|for\ clarity|for\ background"
-    r"|(?:just\ )?so\ (?:that\ )?(?:you|we)(?:'?re|\ are)?\ (?:know|aware|aligned|all\ aligned|on\ the\ same\ page)|just\ so\ you(?:'?re|\ are)\ aware|just\ fyi"
+    r"|mind\ that|(?:just\ )?so\ (?:that\ )?(?:you|we)(?:'?re|\ are)?\ (?:know|aware|aligned|all\ aligned|on\ the\ same\ page)|just\ so\ you(?:'?re|\ are)\ aware|just\ fyi"
     r"|(?:please\ |pls\ |also\ |do\ )?(?:note|remember(?!\ to\b)|keep\ in\ mind|bear\ in\ mind|be\ aware|understand|know)(?:\ that)?"
     r"|heads[\ -]up|(?:quick|some|a\ bit\ of|a\ little|one)\ (?:note|context|background|heads[\ -]up|fact|definition)|background|context|important"
     r"|(?:a\ )?(?:quick\ |friendly\ )?reminder|as\ a\ reminder|to\ be\ clear|to\ clarify|just\ to\ (?:clarify|be\ clear)|definition|terminology|glossary"
@@ -118,7 +118,7 @@ GUESS = _any(
     r"|for\ instance|e\.g\.|as\ an\ example|maybe|perhaps|probably|possibly|angenommen|vielleicht|unless|whether)\b",
     r"\b(?:hypothetical(?:ly)?|maybe|perhaps|probably|presumably|i\ guess|i\ (?:don'?t\ |do\ not\ )?think|i\ believe|i\ assume[d]?|i\ suppose|i\ wonder"
     r"|i(?:'?m|\ am)\ (?:not\ (?:sure|certain|100%)|unsure|guessing|curious|assuming)|not\ sure|iirc|afaik|afair|as\ far\ as\ i\ (?:know|remember|can\ tell)"
-    r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be\ (?!\w+ed\b)|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|pretend|let'?s\ say"
+    r"|if\ i\ (?:remember|recall)|no\ idea|no\ clue|might|could\ be|may\ be\ (?!\w+ed\b)|supposedly|apparently|seems?|seemed|looks\ like|i\ heard|rumou?r|(?<!we\ )assume\ (?:every|that|all|each|an?|the|any)|pretend|let'?s\ say"
     r"|would(?:n'?t)?|in\ my\ (?:opinion|view)|imho|imo|if\ you\ ask\ me|honestly|i\ suspect|i\ prefer|useless|a\ mess|stupid|awful|terrible|annoying|obviously|oh\ sure|yeah\ great|oh\ great|wow|sure,\ because|because\ nobody|good\ choice|bad\ choice|best|better|worse|worst|faster|slower|nicer|overengineered|overkill|i\ always|i\ never|i\ like|i\ love|i\ hate|i\ don'?t\ (?:know|remember)|don'?t\ quote\ me|gl?aube\ ich|ich\ glaube|vermutlich|wahrscheinlich|tbd|to\ be\ decided|haven'?t\ decided)\b",
 )
 RETOLD = _any(
@@ -133,7 +133,7 @@ FOREIGN = _any(r"\b(?:their|his|her)\ (?:company|team|policy|convention|definiti
 ERRAND = _any(
     r"^(?:i|i'?m|i'?d|i'?ll|i'?ve|my|me)\b(?!\ (?:mean|meant)\b)",
     r"\b(?:can|could|would|will)\ you\b|\bplease\b|\bpls\b|\byou\ (?:should|need|must|have\ to|can|could|forgot|missed|added|removed|used|wrote|did|didn'?t|broke|changed|keep|put|deleted|ran)\b",
-    r"\bi\ (?:want|need|meant|asked|said|wanted|would\ like|told|expected|tried|see|saw|get|got)\b|\bi'd\ like\b|\blet(?:'?s|\ us|\ me)\b",
+    r"\bi\ (?:want|need|meant|asked|said|wanted|would\ like|told|expected|tried|see|saw|get|got)\b|\bi'd\ like\b|\blet(?:'?s|\ us|\ me)\b|\bwe\ get\ (?:a|an|the|no|errors?|timeouts?)\b|(?:,|but|and)\ (?:it|they|this|that)\ should\b(?!\ (?:never|always))",
     r"\bwe\ (?:should|could|might|may|would|want|wanted|tried|had|were|did|got|saw|lost|broke|fixed|found|will|just|are\ going|have\ to\ (?:fix|add|change|make|do|get|find|update|remove)"
     r"|have\ a|have\ an|have\ some|need\ (?:a|an|some|the|it|this|that|your|more|another))\b",
     r"\bwe(?:'?ll|'?d)\b|\bwe(?:'?re|\ are)\ (?:going|seeing|getting|trying|building|working|looking|planning|migrating|thinking|having|debugging|about|missing|stuck|not\ (?:sure|done))\b",
@@ -144,7 +144,7 @@ ERRAND = _any(
 
 PASSING = _any(
     r"\b(?:today(?!'s)|yesterday(?!'s)|tomorrow|yet|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
-    r"^when\ (?:you|i)\b|\bfor\ this\ \w+|\bin\ this\ (?:case|context|session|conversation|project\ i|repo\ i)\b|\b(?:build|builds|tests?|suite|job|query|run|page|import|pipeline|deploy|script|ci|sync|install)\ (?:takes?|took)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
+    r"^when\ (?:you|i)\b|\bfor\ this\ \w+|\bin\ this\ (?!company|team|org|house|repo|codebase|business)\w+|\b(?:is|are)\ (?:\w+\ )?(?:shown|skipped|imported|displayed|sorted|rendered|listed|printed|duplicated|generated|shifted|swapped|cut\ off|truncated|selected|highlighted)\b|\btwice\b|\b(?:order|invoice|ticket|customer|account|issue|pr|case|client)\ \#?\d{3,}|\b(?:build|builds|tests?|suite|job|query|run|page|import|pipeline|deploy|script|ci|sync|install)\ (?:takes?|took)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
     r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
     r"|confusing|huge|weird|too|very|so|pretty|really|looking)\b",
@@ -154,13 +154,13 @@ PASSING = _any(
 """What passes: states of the work at hand."""
 
 CODE = _any(
-    r"\b(?:functions?|methods?|loops?|variables?|parameters?|arguments?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
+    r"\b(?:functions?|(?<!payment\ )(?<!shipping\ )(?<!delivery\ )methods?|loops?|variables?|parameters?|arguments?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
     r"|line\ \d+|unit\ tests?|tests?(?!\ (?:orders?|accounts?|customers?|users?|data|drives?|stores?|bookings?))|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
     r"|callback|caller|element|hook|cli|flags?\ (?:that|to)|http\ \d+|immutable|mutable|tuples?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
     r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|rebase|merge\ conflict|stash|git\ checkout|cursor|keyboard|key\ ?binding"
     r"|import\ error|exit\ code|stack\ overflow|off-by-one|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
-    r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|500|null|nan|undefined)\b",
+    r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|null|nan|undefined)\b",
     r"\w\(\)|\w[?!]/\d|\b\d+\ ?m?s\b|</?(?:td|tr|th|div|span|ul|li|table|button|input|form|img)\b|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
 )
 """What is talk about code."""
@@ -195,8 +195,8 @@ _DEFINES = (
 _PRACTISES = (
     r"(?:use|run|deploy|release|ship|store|keep|pay|round|convert|host|log|archive|retain|sell|accept|support|require|allow|offer|operate|review|rotate|back\ up|tag|name|version|sign|own|anonymi[sz]e|mask"
     r"|hash|encrypt|purge|delete|partition|snapshot|load|refresh|send|escalate|respond|resolve|assign|route|approve|refund|onboard|renew|cancel|quote|price|discount|expense|hedge|audit|freeze|page|follow"
-    r"|document|write|publish|sync|replicate|restore|buy|order|reorder|stock|pick|pack|deliver|outsource|work|plan|estimate|migrate|branch|squash|cap|reserve|issue|grant|expire|start|end|begin|don'?t|do\ not"
-    r"|put|prefix|suffix|adhere|rely|stick|standardi[sz]ed?|pin|get|take|apply|look|go|handle|provision|write\ off|sunset|have|need|must|aren'?t|set|prefer|schedule|sample|enforce|ban|forbid|avoid|carry|map)"
+    r"|document|write|publish|sync|replicate|restore|buy|order|reorder|stock|pick|pack|deliver|outsource|work|plan|estimate|migrate|branch|squash|cap|reserve|issue|grant|expire|start|end|begin|follow|ship|share|don'?t|do\ not"
+    r"|put|prefix|suffix|adhere|rely|stick|standardi[sz]ed?|pin|take|apply|look|go|handle|provision|write\ off|sunset|have|need|must|aren'?t|prefer|schedule|sample|enforce|ban|forbid|avoid|carry|map)"
 )
 _SUBJECT = r"(?:we|our\ (?:team|company|org|organi[sz]ation|group|finance\ team|data\ team|business|department)|finance|the\ (?:finance|data|platform|ops|operations|product|sales|support|infra|infrastructure|engineering|security|legal)\ team)"
 _PLACE = r"(?:in|at|within|across)\ (?:this|our|the)\ (?:\w+\ )?(?:company|team|org|organi[sz]ation|repo|repository|codebase|monorepo|business|department|project|shop|warehouse|data\ platform)|company-?\ ?wide|org-?\ ?wide|team-?\ ?wide|(?:around|over)\ here\b|here\ at\ \w+|\bat\ acme\b"
@@ -237,7 +237,7 @@ DEFINED = _any(
 OURS = _any(
     rf"\b{_SUBJECT}\ {_ADVERB}(?:{_DEFINES}|{_PRACTISES})\b",
     r"\bwe(?:'?re|\ are)\ (?:using|on|running|billing|charging|reporting|counting|tracking|measuring|required|not\ allowed|obliged)\b",
-    r"\bour\ (?:[\w()/&'-]+\ ){1,8}?(?:is|are|has|have|lives?|runs?|uses?|starts?|ends?|means?|includes?|excludes?|closes?|counts?|covers?|goes|go|sits?|points?|belongs?|expires?|renews?|requires?|allows?|resets?"
+    r"\bour\ (?:[\w()/&'-]+\ ){1,8}?(?:is|are|has|have|lives?|runs?|uses?|starts?|ends?|means?|includes?|excludes?|closes?|counts?|covers?|goes|go|follows?|works?|ships?|opens?|pays?|sells?|measures?|shares?|sends?|sits?|points?|belongs?|expires?|renews?|requires?|allows?|resets?"
     r"|refers?|isn'?t|aren'?t|doesn'?t|don'?t|does|consists?|comes?|equals?|contains?|must|applies|lasts?|takes?|stores?|=)(?=\W|$)",
     r"\bunsere?[rnm]?\ (?:[\w-]+\ ){1,6}?(?:ist|sind|hat|haben|beginnt|endet|l(?:ä|ae)uft|liegt|liegen|umfasst|z(?:ä|ae)hlt)\b|\bwir\ (?:verwenden|nutzen|haben|speichern|rechnen|stellen|liefern|deployen|setzen|arbeiten)\b",
 )
@@ -279,7 +279,7 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 """What a line with a colon announces."""
 
 HABITUAL = _any(
-    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
+    r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|includes?|excludes?|weighted|frozen|capped|rounded|converted|derived|mapped|populated|shared|unlimited|combined|(?:is|are)\ (?:in\ )?(?:eur|usd|chf|gbp|cet|net|gross|cents|kilos|grams|pieces|percent)|since\ (?:v?\d|last\ \w+|the\ \w+)|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
     r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
@@ -299,12 +299,12 @@ US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|compan
 
 WORLD = re.compile(
     r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|c\+\+|pandas|numpy"
-    r"|tcp|udp|jwt|leap\ year|iso\ weeks?\ (?:start|begin|run)|kilobytes?|unix\ epoch|gregorian|earth|moon|planet|germany|france|italy|spain|uk|usa|europe|england|switzerland|austria|poland|china|japan|india|\d{3}\ (?:is|means))\b"
+    r"|tcp|udp|jwt|leap\ (?:year|second)|iso\ weeks?\ (?:start|begin|run)|kilobytes?|unix\ epoch|gregorian|earth|moon|planet|(?:vat|tax|taxes|law)\ in\ (?:germany|france|italy|spain|the\ uk|the\ us|europe|england|switzerland|austria|poland)|in\ (?:germany|france|italy|spain|the\ uk|the\ us|europe|switzerland|austria|poland)\b.{0,40}\b(?:vat|tax|law|kept|invoices)|\d{3}\ (?:is|means))\b"
 )
 """What facts of the world are about; they are none of an organisation unless it says "our" or "we"."""
 
 PLAN = _any(
-    r"\b(?:should\ i|shall\ i|shall\ we|should\ we|do\ you\ want|would\ you\ like|would\ you\ prefer|want\ me\ to|i\ would|i'?d|i'?ll|i\ will|i\ can|i\ could|can\ i|may\ i|i\ suggest|i\ propose|i\ plan|i'?m\ going\ to|let\ me\ (?:know|do|start)|next\ i"
+    r"\b(?:should\ i(?!\ (?:take|assume|understand|read|treat\ it))|should\ (?:the|it|this|we|they|all|each)|shall\ i|shall\ we|should\ we|do\ you\ want|would\ you\ like|would\ you\ prefer|want\ me\ to|i\ would|i'?d|i'?ll|i\ will|i\ can|i\ could|can\ i|may\ i|i\ suggest|i\ propose|i\ plan|i'?m\ going\ to|let\ me\ (?:know|do|start)|next\ i"
     r"|go\ ahead|proceed|did\ you\ mean|sounds?\ good|does\ (?:this|that)\ (?:work|sound)|ready\ to|is\ that\ ok(?:ay)?)\b",
     r"\bok(?:ay)?\s*\?\s*$",
 )
@@ -392,3 +392,13 @@ SOFT_CODE = re.compile(
 KINDS = re.compile(r"^(?:all\ |any\ )?[\w-]+s\ (?:with|starting|beginning|ending|without|above|over|under|from|below|in|of|on|for|that|who|which|older|younger)\b.{1,80}\b(?:are|have\ to|must|never|always|count|don'?t|go|get|belong)\b")
 """What a kind of things is: "SKUs starting with 9 are bundles"."""
 APPROVES = re.compile(r"\b(?:signed\ off|approved\ by|approval|sign-off|approvals)\b")
+
+_NO_KINDS = (
+    r"(?:rows?|errors?|users?|columns?|fields?|fixtures|values?|items?|results?|images?|pages?|charts?|numbers?|dates?|files?|lines?|colou?rs?|buttons?|entries|words?|messages?|options?|settings?|records?|labels?|titles?|names?|inputs?|lists?|cards?|tabs?|icons?|comments"
+    r"|accountants|companies|people|most|others|things|it'?s|this|thanks|always|us|was|is|has|does|yes|as|plus|its|his|perhaps|unless|besides|reports)"
+)
+GENERIC = re.compile(
+    rf"^(?!(?:[\w-]+\ ){{0,2}}{_NO_KINDS}\b)(?:(?!the\b|this\b|that\b|these\b|those\b|my\b|your\b|a\b|an\b|some\b|most\b)[\w-]+\ ){{0,2}}[\w-]+[a-rt-z]s\ (?:(?:with|from|in|above|over|under|below|for|at|of)\ (?:[\w-]+\ ){{1,3}})?"
+    r"(?:are|get|go|have|pay|count|run|live|come|start|end|need|must|may|can|can'?t|don'?t|do|belong|expire|renew|close|approve|cost|take|follow|use|work|only|never|always|include|exclude|cannot)\b"
+)
+"""What is said of a kind of things, without an article: "trainees are billed at half the rate"."""
