@@ -114,7 +114,7 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
         soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
         habitual = is_habitual(reading, answers=True)
         weak = (
-            before.code
+            (before.code and not (known and habitual))
             or soft
             or (before.plan and stance == "confirmation")
             or not (known or reading.shared or habitual)

@@ -26,7 +26,7 @@ _NOUNS: dict[Domain, str] = {
         write-offs, late fees, fees, average order value, AOV, marketing spend, purchase orders, POs, annual contracts, money, amounts, amount, prices, price, list price, net price, gross price, cents, percentages, board pack, dunning, proration, deposit, deposits, down payment,
         refund rate, overage, vouchers, voucher, gift cards, coupons, credits, commission, royalties, royalty, premiums, premium, interest, loan, loans, rent, salaries, salary, bonus, bonuses, cost, costs, COGS, net retention,
         surcharge, surcharges, tariff, tariffs, per diem, nonprofits, book value, valuation, cash, bank, installments, instalments, seat price, free shipping, minimum order, turnover, utilisation, utilization, donations,
-        Umsatz, Rechnungen, Marge, Deckungsbeitrag, Geschäftsjahr, Kündigungen, Abwanderung, Mehrwertsteuer, Bestellwert
+        Rabatt, Rabatte, Gutschrift, Gutschriften, Gewinn, Steuer, Preise, Preis, Kosten, Umsatz, Umsätze, Rechnung, Rechnungen, Marge, Deckungsbeitrag, Geschäftsjahr, Kündigungen, Abwanderung, Mehrwertsteuer, Bestellwert
         """,
     "product": """
         NPS, CSAT, CES, MAU, DAU, WAU, retention, retention rate, activation, activation rate, onboarding,
@@ -44,13 +44,13 @@ _NOUNS: dict[Domain, str] = {
         safety stock, SKU, SKUs, delivery, deliveries, on-time delivery, warehouse stock, business days, business day,
         business hours, working days, first response time, response time, resolution time, office hours, backorders,
         hiring, vacation, PTO, approvals, approval, refund window, cancellation window, return window, stockouts, stockout,
-        complaints, incidents report, priority, NDA, GDPR, tickets backlog, merchants, partners, resellers, squads, squad, suppliers, employees, employee, managers, overtime, shifts, timesheets, holidays, badge, QA, HR, legal, legal ops, ERP, pauses, shop visit, shop visits, location, locations, postmortem,
+        complaints, incidents report, priority, NDA, GDPR, tickets backlog, merchants, partners, resellers, squads, squad, suppliers, employees, employee, managers, overtime, shifts, timesheets, holidays, badge, P0, P1, P2, P3, P4, severity, hotline, support, phone support, gold customers, premium support, refunds desk, cost centre owner, controllers, procurement, QA, HR, legal, legal ops, ERP, pauses, shop visit, shop visits, location, locations, postmortem,
         postmortems, access requests, contract changes, peak season, high season, regions EMEA, EMEA, APAC, DACH, MEA, LATAM, week numbers, ISO weeks, handle time, appointments, patients,
         guests, members, drivers, carriers, carrier, couriers, freight, packages, parcels, pallets, deliveries, pickups, donors, donor, campaigns, campaign, volunteers, students, courses,
         applicants, candidates, interviews, claims, inspections, audits, audit, quality board, assembly, suppliers, call center, call centre, agents, agent, opt-in, double opt-in, marketing mail,
         on-time rate, complaints, warranty, warranties, repairs, bookings confirmed, check-in, check-out, reservations, customer master, site visits, offboarding, travel, work orders,
         franchisees, wholesale, retail, branch offices, dispatch,
-        Kunden, Kunde, Bestellungen, Aufträge, Lieferungen, Lieferanten, Lagerbestand, Werktage, Vertrag, Verträge
+        Kostenstelle, Lager, Lieferung, Bestellung, Reklamationen, Rückgaben, Mitarbeiter, Support-Team, Kunden, Kunde, Bestellungen, Aufträge, Lieferungen, Lieferanten, Lagerbestand, Werktage, Vertrag, Verträge
         """,
     "data": """
         table, tables, column, columns, primary key, foreign key, surrogate key, schema, data warehouse, warehouse, Snowflake,
@@ -70,7 +70,8 @@ _NOUNS: dict[Domain, str] = {
         change freeze, release freeze, deploy freeze, code freeze, Datadog, Grafana, Prometheus, PagerDuty, Cloudflare, Nginx,
         Helm, ArgoCD, EKS, GKE, ECS, Lambda, EC2, RDS, CDN, TLS, SSO, Okta, IAM, container images, container registry, bastion,
         data center, data centre, replicas, failover, TTL, log retention, secrets, hosts, hostnames, host, nodes, node, search nodes, bare metal, cron, nightly job, nightly jobs, jobs, batch job, batch jobs, batch workers, workers, Argo Workflows, buckets, bucket, firewall, port, ports, proxy, gateway, push gateway,
-        sandbox, sandboxes, environments, environment, preview environments, certificates, certificate, access keys, SSH, standing access, storage, disk, GPU, GPUs, mirror, artifact registry, Jenkins, GitLab, GitHub Actions, Elasticsearch,
+        availability, availability zone, runners, runner, SMTP, disks, VMs, VM, virtual machines, machines, broker, ingress, network, jump host, LDAP, Active Directory, Keycloak, Nomad, Consul, OpenShift, Ansible, Puppet, Hetzner, on-prem,
+        on-premise, tape, cold storage, Glacier, standby, hot standby, file server, print server, mail server, monitoring, sandbox, sandboxes, environments, environment, preview environments, certificates, certificate, access keys, SSH, standing access, storage, disk, GPU, GPUs, mirror, artifact registry, Jenkins, GitLab, GitHub Actions, Elasticsearch,
         OpenSearch, MongoDB, SQL Server, Oracle, MinIO, edge, satellite, nightly, sev-1, sev-2, sev-3, primary, secondary, subnet, EU-West, us-east-1,
         eu-west-1, eu-central-1, Produktion, Datenbank, Datenbanken
         """,

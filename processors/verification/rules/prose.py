@@ -94,7 +94,7 @@ _ABBREVIATION = re.compile(
 
 
 _ASIDE_WITHIN = re.compile(
-    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told)", re.VERBOSE
+    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))", re.VERBOSE
 )
 """Words that begin a statement in the middle of a sentence."""
 
@@ -107,7 +107,8 @@ def sentences(prompt: str) -> list[Sentence]:
         for sentence in _sentences_in(prompt, begin, end, paragraph, item=item):
             odd = sentence.plain.count('"') % 2 == 1
             wholly = sentence.plain.startswith('"') and sentence.plain.rstrip(".!?, ").endswith('"') and sentence.plain.count('"') == _PAIR
-            if not (quoted or odd or wholly):
+            code = sentence.text.count("`") % 2 == 1
+            if not (quoted or odd or wholly or code):
                 found.append(sentence)
             quoted = quoted != odd
         quoted = False

@@ -119,6 +119,7 @@ def read(sentence: Sentence, before: Before) -> Reading:
         text, statement = named, plain(named)
     found = tuple(nouns(text))
     shared = len(stems(statement) & before.stems)
+    sarcastic = signals.SARCASM.search(sentence.plain) is not None
     return Reading(
         stance=stance,
         soft=soft,
@@ -128,7 +129,7 @@ def read(sentence: Sentence, before: Before) -> Reading:
         end=end,
         statement=statement,
         nouns=found,
-        strength=strength_of(statement, found, shared=shared),
+        strength=Strength.NONE if sarcastic else strength_of(statement, found, shared=shared),
         shared=shared,
         named=named,
         asks=sentence.plain[end:].rstrip("\"') ").endswith("?") or signals.ASKS.search(sentence.plain[end:]) is not None,
@@ -205,7 +206,7 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     if not (known or ours or signals.HABITUAL.search(statement)) or (_PRONOUN.match(statement) and not (found and contrasts(statement))):
         return Strength.NONE
     habit = signals.HABITUAL.search(statement) is not None
-    if not habit and shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
+    if shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
         return Strength.NONE
     if ours and (habit or contrasts(statement)):
         return Strength.OURS

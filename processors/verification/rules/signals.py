@@ -73,7 +73,7 @@ ANNOUNCED = re.compile(
 ASIDE = re.compile(
     r"(?:(?:sorry|hmm+|ah|oh|well|ok|okay|so|also|and|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|plus|furthermore|moreover|anyway|first"
     r"|firstly|second|secondly|finally|lastly|before\ (?:we|you|i)\ (?:start|begin|continue|go\ on|dive\ in|get\ started|do\ that|go\ further)"
-    r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|as|from\ now\ on|besides|unrelated|then|now|yes|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
+    r"|in\ case\ (?:it\ helps|you\ (?:didn'?t|don'?t)\ know)|except\ that|because|since(?=\ (?:our|we)\b)|as|from\ now\ on|besides|unrelated|then|now|yes|übrigens|außerdem|und|also)(?:\s*[,:;-]+\s*|\s+))",
     re.VERBOSE,
 )
 TOPIC = re.compile(
@@ -103,10 +103,25 @@ _SUBJECT_FIRST = re.compile(r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?
 _MAY_BE_NOUNS = frozenset("test call list group set order return report log sort model forecast use start count document query format store round build".split())
 
 
-def is_order(text: str) -> bool:
-    """Whether a plain sentence tells the assistant to do something."""
+_BARE_VERB = re.compile(
+    r"(?!(?:for|in|on|at|of|to|by|with|from|and|or|but|nor|than|that|like|when|if|while|once|until|after|before|because|since|not|all|both|half|only|as|over|under|above|below|within|without|into|is|are|inside|outside|during|per|via|unlike|except"
+    r"|the|a|an|our|indeed|internally|externally|here|today|what|between|across|against|toward|let|also|even|just|then|so)\b)[a-z]+(?<!s)(?<!ing)(?<!ly)\s(?:me|us|it|them|the|an?|this|that|these|those|my|your|every|each|all)\b"
+)
+"""A word that is no plural, and an object: what is no known verb is one here."""
+
+
+def is_order(text: str, *, known_only: bool = False) -> bool:
+    """Whether a plain sentence tells the assistant to do something.
+
+    Args:
+        text: the sentence, without what leads to it.
+        known_only: whether the verb must be a known one; else a word with an object after it is enough.
+
+    """
     first = re.match(r"[\w'-]+", text)
     if first is None or first[0] not in _ORDERS:
+        if first is not None and not known_only and _BARE_VERB.match(text):
+            return True
         return re.match(r"(?:for|in|with|on|from|after|before)\s[^,]{2,40},\s(?:assume|suppose|imagine|pretend|use|treat|please|show|make|add)\b", text) is not None
     if first[0] == "only":
         return re.match(r"only\s+\w+\s+(?!\w*s\b)", text) is None or first[0] in _MAY_BE_NOUNS
@@ -143,7 +158,7 @@ ERRAND = _any(
 """What a person wants, has done, or is about to do: no fact of an organisation."""
 
 PASSING = _any(
-    r"\b(?:today(?!'s)|yesterday(?!'s)|tomorrow|yet|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
+    r"\b(?:today(?!'s)|yesterday(?!'s)|tomorrow|yet|currently|(?:is|are)\ being|still\ (?:running|loading|open|waiting|in\ progress|pending)|but\ (?:it|they)\ (?:has|have|is|are|do|does|shows?|contains?|returns?)|right\ now|just\ now|at\ the\ moment|this\ (?:morning|afternoon|time|evening)|last\ night|tonight|for\ now|so\ far|this\ (?:week|month|sprint|quarter)|next\ (?:week|sprint)|until\ (?:monday|tuesday|wednesday|thursday|friday|tomorrow|next|further|\d)|out\ (?:of\ office|sick)|on\ (?:vacation|holiday|leave)|in\ progress|half\ done|not\ final|under\ maintenance|temporarily|since\ (?:monday|tuesday|wednesday|thursday|friday))\b",
     r"^when\ (?:you|i)\b|\bfor\ this\ \w+|\bin\ this\ (?!company|team|org|house|repo|codebase|business)\w+|\b(?:is|are)\ (?:\w+\ )?(?:shown|skipped|imported|displayed|sorted|rendered|listed|printed|duplicated|generated|shifted|swapped|cut\ off|truncated|selected|highlighted)\b|\btwice\b|\b(?:order|invoice|ticket|customer|account|issue|pr|case|client)\ \#?\d{3,}|\b(?:build|builds|tests?|suite|job|query|run|page|import|pipeline|deploy|script|ci|sync|install)\ (?:takes?|took)\b|\bin\ (?:this|that|the)\ (?:file|function|pr|branch|commit|script|query|chart|plot|test|diff|notebook|method|module|loop|spreadsheet|exercise|toy|demo|prototype)\b",
     r"\b(?:is|are|was|were|'s)\s+(?:still\ |all\ |also\ |now\ |completely\ )?(?:broken|failing|down|slow|wrong|missing|empty|off|unused|undefined|stale|misaligned|stuck|dead|flaky"
     r"|returning|throwing|showing|crashing|hanging|timing|getting|giving|not\ (?:working|showing|found|loading|defined|set|needed|there|passing)|ready|done|great|fine|good|bad|ugly"
@@ -156,11 +171,11 @@ PASSING = _any(
 CODE = _any(
     r"\b(?:functions?|(?<!payment\ )(?<!shipping\ )(?<!delivery\ )methods?|loops?|variables?|parameters?|arguments?|regex|regexp|refactor\w*|typo|syntax|compil\w+|indent\w*|traceback|stack\ ?trace|exceptions?|null\ pointer"
     r"|line\ \d+|unit\ tests?|tests?(?!\ (?:orders?|accounts?|customers?|users?|data|drives?|stores?|bookings?))|(?:still\ |also\ |always\ )?fails|failing|crash\w*|bugs?|buggy|for\ loop|docstrings?|mock\w*|fixtures?|lambda|async|await|decorators?|boolean|constructor|subclass|interface"
-    r"|callback|caller|element|hook|cli|flags?\ (?:that|to)|http\ \d+|immutable|mutable|tuples?|routers?|middleware|the\ (?:form|output|config|server|client|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
+    r"|callback|caller|element|hook|cli|flags?\ (?:that|to)|http\ \d+|immutable|mutable|tuples?|routers?|middleware|the\ (?:form|output|config|page|screen|dialog|menu|input|timeout)|props?|components?|css|div|buttons?|modal|navbar|sidebar|pixels?|px|font|tooltip|dropdown|checkbox|margin-\w+|padding|z-index|flexbox|hover|placeholder|header\ file|stdout|stderr"
     r"|stdin|segfault|pointer|struct|enum|array|dict|dictionary|tuple|hashmap|linked\ list|recursion|iterator|getter|setter|return\ (?:type|value)s?|returns?\ (?:none|null|a|an|the|true|false)"
     r"|signature|module|package\.json|requirements\.txt|dockerfile|makefile|gitignore|readme|rebase|merge\ conflict|stash|git\ checkout|cursor|keyboard|key\ ?binding"
     r"|import\ error|exit\ code|stack\ overflow|off-by-one|mutex|race\ condition|cache\ key|off\ by\ one|the\ (?:code|script|file|fix|build|output|page|spec|prompt|screenshot|ui|plan|design|version|approach)"
-    r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|null|nan|undefined)\b",
+    r"|your\ \w+|colou?rs?|the\ first\ one|the\ second\ one|the\ other\ one|option\ [ab12]|lines?\ of\ code|the\ endpoint|404|50[0-4]|returns?\ \d{3}|null|nan|undefined)\b",
     r"\w\(\)|\w[?!]/\d|\b\d+\ ?m?s\b|</?(?:td|tr|th|div|span|ul|li|table|button|input|form|img)\b|\b[\w/.-]+\.(?:py|pyi|tsx?|jsx?|go|rs|java|cpp|hpp|html|css|scss|json|ya?ml|toml|md|sh|txt|ipynb|lock|cfg|ini|rb|php|sql|proto)\b|=>|->|::|==|!=|&&|\|\||[{}\\]|(?:^|\s)\.?/?[\w-]+/(?=[\s,.;:]|$)|\bself\.|\bthis\.",
 )
 """What is talk about code."""
@@ -245,7 +260,7 @@ OURS = _any(
 _PREDICATE = (
     r"(?:is|are|'s|was|has|have|get|need|mean|count|listens?|turns?|pays?|serves?|cover|end|start|begin|close|run|live|come|belong|hold|own|handed|read|lapses?|rolls?|falls?|moves?|ages?|tags?|carry|carries|accepts?|bills?|sends?|keeps?|decides?|approves?|works?|writes?|lands?|feeds?|ships?|leaves?|comes|contains?|includes?|excludes?|lives?|means?|refers?|counts?|covers?|starts?|ends?|begins?|closes?|runs?|holds?|stores?|uses?|goes|go|=|needs?\ to\ be|should\ (?:be|never|only|always)|must(?:n'?t)?"
     r"|gets?|isn'?t|aren'?t|does(?:n'?t|\ not)|do(?:n'?t|\ not)|comes?|belongs?|maps?|equals?|resets?|renews?|expires?|happens?|applies|apply|sits?|requires?|tracks?|measures?|reports?|owns?|refreshes|updates|loads|only|never|always"
-    r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
+    r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|expects?|stops?|waits?|rotates?|wins?|drops?|accrues?|changes?|replaces?|exceeds?|l(?:ä|ae)uft|laufen|liegt|liegen|geh(?:ö|oe)rt|geh(?:ö|oe)ren|kommt|kommen|geht|gehen|hei(?:ß|ss)t|bedeutet|gilt|gelten|betr(?:ä|ae)gt|steht|stehen|macht|haben|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
 )
 PREDICATE = re.compile(rf"(?:^|(?<=\W)){_PREDICATE}(?=\W|$)", re.VERBOSE)
 IT_IS = re.compile(r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE)
@@ -280,13 +295,13 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 
 HABITUAL = _any(
     r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|includes?|excludes?|weighted|frozen|capped|rounded|converted|derived|mapped|populated|shared|unlimited|combined|(?:is|are)\ (?:in\ )?(?:eur|usd|chf|gbp|cet|net|gross|cents|kilos|grams|pieces|percent)|since\ (?:v?\d|last\ \w+|the\ \w+)|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
-    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by)\b",
+    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by|takes?\ care\ of|looks?\ after|falls?\ under|under\ the\ (?:remit|responsibility)|run\ by|operated\ by|supported\ by|built\ by|taken\ over\ by|took\ over|the\ (?:contact|owner|lead|point\ of\ contact|dri|maintainer|go-to)(?:\ person)?\ (?:for|of|is)|(?:team|squad|group|department|guild)\ (?:runs|maintains|operates|builds|handles|manages|approves|does))\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
     r"\b(?:starts?|begins?|ends?|closes?|opens?|happens?|due|resets?|renews?|expires?|lapses?|stops?|rolls?\ over|runs?)\ (?:at|on|in|after|only|every|from|within|while|when|as|by|with)\b|\bis\ (?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
     r"\b(?:within|after|every|for|max|at\ least|at\ most|up\ to|over|under|above|below|than|of)\ (?:a\ |the\ )?(?:\d[\d.,]*|one|two|three|four|five|six|seven|ten|twelve|first|last|fifth|third|second)\b",
     r"\b(?:count(?:s|ed)?\ (?:as|towards|in|toward)|(?:don'?t|doesn'?t|do\ not|does\ not|never)\ count|booked|recogni[sz]ed|invoiced|billed|charged|treated\ as|considered|excluded|included|measured|calculated|computed|reported|based\ on|net\ of|adjusted)\b",
-    r"\b(?:slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
+    r"\b(?:guarantees?|guaranteed|promised?|commit(?:ted)?\ to|uptime|availability|reachable|answered|acknowledged|slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
     r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|with|until)\b",
     r"\b(?:has|have|is|are|do|does|there\ is)\ (?:no|not|n't)\b|\b(?:isn'?t|aren'?t|don'?t|doesn'?t)\b|\bis\ the\b|\bare\ the\b",
 )
@@ -329,7 +344,7 @@ def end_of(statement: str) -> int:
     for boundary in _CLAUSE.finditer(statement):
         tail = re.sub(r"^(?:so|and|then|but)\s+", "", statement[boundary.end() : boundary.end() + 80])
         first = re.match(r"[\w'-]+", tail)
-        orders = first is not None and first[0] not in _NO_TAILS and first[0] not in _MAY_BE_NOUNS and is_order(tail)
+        orders = first is not None and first[0] not in _NO_TAILS and first[0] not in _MAY_BE_NOUNS and is_order(tail, known_only=True)
         if boundary[0].isspace() and statement[boundary.end() :].startswith("and ") and not orders:
             continue
         if orders or TAIL.match(tail):
@@ -344,7 +359,7 @@ FOR_ALL = re.compile(
 
 OWNS = re.compile(
     r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops)\ own|belongs?\ to\ (?:the\ )?[\w\ -]{1,30}(?:team|squad|group|guild|chapter|department)|responsible\ for|in\ charge\ of|accountable|handled\ by|managed\ by|maintained\ by|made\ by|approved\ by|sits?\ with|handed\ (?:over\ )?to"
-    r"|handed\ \w+\ over|goes\ to|go\ to|looked\ after\ by|reports?\ to|lead:)\b",
+    r"|handed\ \w+\ over|goes\ to|go\ to|looked\ after\ by|reports?\ to|lead:|takes?\ care\ of|looks?\ after|falls?\ under|under\ the\ (?:remit|responsibility)|run\ by|operated\ by|supported\ by|built\ by|taken\ over\ by|took\ over|the\ (?:contact|owner|lead|point\ of\ contact|dri|maintainer|go-to)(?:\ person)?\ (?:for|of|is)|(?:team|squad|group|department|guild)\ (?:runs|maintains|operates|builds|handles|manages|approves|does))\b",
     re.VERBOSE,
 )
 """Who does what: operations, whatever it is that is done."""
@@ -402,3 +417,7 @@ GENERIC = re.compile(
     r"(?:are|get|go|have|pay|count|run|live|come|start|end|need|must|may|can|can'?t|don'?t|do|belong|expire|renew|close|approve|cost|take|follow|use|work|only|never|always|include|exclude|cannot)\b"
 )
 """What is said of a kind of things, without an article: "trainees are billed at half the rate"."""
+
+SARCASM = re.compile(
+    r"^(?:right|sure|yeah|great|nice|brilliant|genius|fantastic|lovely|wonderful|oh|wow|of\ course|cool)\b.*\b(?:because|as\ if|obviously|apparently|of\ course|surely)\b|\bas\ if\b|\bwhat\ could\ (?:possibly\ )?go\ wrong|\b(?:genius|brilliant)\b", re.VERBOSE
+)
