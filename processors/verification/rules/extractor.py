@@ -118,7 +118,7 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
             or soft
             or (before.plan and stance == "confirmation")
             or not (known or reading.shared or habitual)
-            or (before.acted and not (known and habitual))
+            or (before.acted and not (known and (habitual or reading.shared > 1)))
         )
         if strength < (Strength.OURS if weak else Strength.STATED):
             return None
@@ -128,7 +128,8 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     habitual = is_habitual(reading, answers=takes_up or informed)
     if reading.asks and strength < Strength.DEFINED and not signals.LASTING.search(reading.statement):
         return None
-    if takes_up and (habitual or strength >= Strength.DEFINED or contrasts(reading.statement)):
+    plainly = known and not before.acted and not before.plan and not reading.asks
+    if takes_up and (habitual or plainly or strength >= Strength.DEFINED or contrasts(reading.statement)):
         return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):
         return "unprompted_definition"
