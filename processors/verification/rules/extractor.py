@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from processors.verification.model import Candidate, Detection, Window
 from processors.verification.rules import signals
 from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
 from processors.verification.rules.prose import Sentence, plain, sentences
 from processors.verification.rules.asked import asked
-from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_of_people, is_said, read
-from processors.verification.rules.signals import Strength
+from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_of_people, is_said, read, strength_of
+from processors.verification.rules.signals import Strength, is_order
 from processors.verification.rules.titles import content_of, title_of
 
 _MOST_BEFORE = 2000
@@ -44,7 +45,7 @@ class RulesExtractor:
         """The candidates of a window, in the order of their quotes; never raises for what a text holds."""
         last = next((said.text for said in reversed(window.context) if said.role == "assistant"), "")[-_MOST_BEFORE:]
         before = Before.of(last)
-        said = sentences(window.prompt)
+        said = [part for sentence in sentences(window.prompt) for part in _parted(sentence)]
         readings = [read(sentence, before) for sentence in said]
         context = nouns(last)
         found: dict[str, Candidate] = {}
@@ -54,6 +55,24 @@ class RulesExtractor:
         if not found and before.said:
             return _agreed(said, readings, last)
         return list(found.values())
+
+
+_MOST_CLAUSES = 4
+
+
+def _parted(sentence: Sentence) -> Iterator[Sentence]:
+    """A sentence; or two, where an order goes before a statement: "add the column, stock is always net of …"."""
+    if is_order(sentence.plain) or signals.ERRAND.match(sentence.plain):
+        for boundary in islice(signals.CLAUSE.finditer(sentence.plain), _MOST_CLAUSES):
+            start = boundary.end()
+            flat = sentence.plain[start : start + signals.end_of(sentence.plain[start:])]
+            strength = strength_of(flat, tuple(nouns(sentence.text[start:])))
+            if strength >= Strength.OURS or (strength and signals.EACH_TIME.search(flat)):
+                head = sentence.text[: boundary.start()]
+                yield replace(sentence, text=head, plain=sentence.plain[: len(head)], end=sentence.begin + len(head))
+                yield replace(sentence, text=sentence.text[start:], plain=sentence.plain[start:], begin=sentence.begin + start, item=False)
+                return
+    yield sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +147,7 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     habitual = is_habitual(reading, answers=takes_up or informed)
     if reading.asks and strength < Strength.DEFINED and not signals.LASTING.search(reading.statement):
         return None
-    plainly = known and not before.acted and not before.plan and not reading.asks
+    plainly = known and signals.MODAL.search(reading.statement) is None and not before.acted and not before.plan and not reading.asks
     if takes_up and (habitual or plainly or strength >= Strength.DEFINED or contrasts(reading.statement)):
         return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):

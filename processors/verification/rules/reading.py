@@ -243,7 +243,7 @@ def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
         return False
     if answers or signals.MODAL.search(reading.statement) is None:
         return True
-    people = is_of_people(reading.statement) or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
+    people = is_of_people(reading.statement) or signals.MONEY.search(reading.statement) is not None or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
     return signals.US.search(reading.statement) is not None or (people and signals.FOR_ALL.search(reading.statement) is not None)
 
 

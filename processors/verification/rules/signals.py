@@ -125,6 +125,8 @@ def is_order(text: str, *, known_only: bool = False) -> bool:
         return re.match(r"(?:for|in|with|on|from|after|before)\s[^,]{2,40},\s(?:assume|suppose|imagine|pretend|use|treat|please|show|make|add)\b", text) is not None
     if first[0] == "only":
         return re.match(r"only\s+\w+\s+(?!\w*s\b)", text) is None or first[0] in _MAY_BE_NOUNS
+    if re.match(r"\S+\s+(?:is|are|means|=)\s", text):
+        return False
     return not (first[0] in _MAY_BE_NOUNS and _SUBJECT_FIRST.match(text))
 
 
@@ -245,6 +247,7 @@ DEFINED = _any(
     r"\bfor\ us\ (?:is|are|means|starts|ends|counts)\b|\bin\ our\ (?:company|team|org|world|terms|book|books|case|group)\ (?:\S+\ ){0,4}?(?:is|are|means?|=|counts?|stands)\b|\b(?:is|are)\ .{1,60}\bfor\ us\b",
     r"\bwe\ need\ to\ (?:track|record|report|capture|measure|bill|invoice|retain|recogni[sz]e|count|reconcile|archive)\b",
     r"\b(?:that|this|it)(?:'?s|\ is)\ (?:exactly\ |precisely\ )?(?:how|what|the\ way|where|when|why)\ (?:we|our|finance|everyone\ here)\b",
+    r"\b(?:z(?:ä|ae)hlen|z(?:ä|ae)hlt|gelten|gilt|sind|ist|werden|wird|hei(?:ß|ss)t)\ bei\ uns\b",
     r"\bwir\ (?:definieren|berechnen|z(?:ä|ae)hlen|messen|verbuchen|erfassen|rechnen|nennen)\b|\b(?:ist|sind|wird|werden)\ (?:bei\ uns\ )?.{0,40}\b(?:definiert|berechnet|gemessen|gez(?:ä|ae)hlt|erfasst|verbucht|ermittelt)\b"
     r"|\b(?:wird|werden)\ (?:bei\ uns\ |immer\ |monatlich\ |netto\ |brutto\ )+\b|\bunser\ gesch(?:ä|ae)ftsjahr\ (?:beginnt|startet|endet|l(?:ä|ae)uft)\b|\bverstehen\ wir\b",
 )
@@ -295,12 +298,13 @@ HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|stand
 
 HABITUAL = _any(
     r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by|expects?|excluding|including|ignored|includes?|excludes?|weighted|frozen|capped|rounded|converted|derived|mapped|populated|shared|unlimited|combined|(?:is|are)\ (?:in\ )?(?:eur|usd|chf|gbp|cet|net|gross|cents|kilos|grams|pieces|percent)|since\ (?:v?\d|last\ \w+|the\ \w+)|means?|refers?\ to|denotes?|bundles|and\ nowhere\ else|(?:january|february|april|june|july|august|september|october|november|december)(?=\W|$)|historically|since\ (?:19|20)\d\d|otherwise|immer|nie|nur|alle)\b",
-    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by|takes?\ care\ of|looks?\ after|falls?\ under|under\ the\ (?:remit|responsibility)|run\ by|operated\ by|supported\ by|built\ by|taken\ over\ by|took\ over|the\ (?:contact|owner|lead|point\ of\ contact|dri|maintainer|go-to)(?:\ person)?\ (?:for|of|is)|(?:team|squad|group|department|guild)\ (?:runs|maintains|operates|builds|handles|manages|approves|does))\b",
+    r"\b(?:owned\ by|owns|(?:they|we|who|team|squad|ops|it)\ own|belongs?\ to|responsible\ for|in\ charge\ of|accountable|goes\ to|go\ to|goes\ through|go\ through|handled\ by|made\ by|managed\ by|maintained\ by|run\ by|approved\ by|signed\ off|granted|done\ by|led\ by|decided\ by|written\ by|paid\ by|sits?\ with|reports?\ to|handed\ (?:over\ )?to|handed\ \w+\ over|is\ the\ only|are\ the\ only|reviewed\ by|looked\ after\ by|takes?\ care\ of|looks?\ after|falls?\ under|under\ the\ (?:remit|responsibility)|run\ by|operated\ by|supported\ by|built\ by|taken\ over\ by|took\ over|(?:the\ |^)(?:contact|owner|lead|point\ of\ contact|dri|maintainer|go-to)(?:\ person)?\ (?:for|of|is)|(?:team|squad|group|department|guild)\ (?:runs|maintains|operates|builds|handles|manages|approves|does))\b",
     r"\b(?:named|called|named\ after|tagged|prefixed|suffixed|built\ as|stands\ for|short\ for|code\ ?name|abbreviated|spelled|written\ as|denotes?|known\ as)\b",
     r"\b(?:lives?\ in|runs?\ (?:in|on|at|every|from)|sits?\ in|listens?\ on|hosted\ (?:in|on)|stored\ (?:in|as)|is\ in\ [\w-]*\d|kept\ (?:for|in)|retained|archived|replicated|append-only|backed\ up|restarted\ every|rebuilt|deduplicated|deleted\ after|purged|loaded\ (?:from|by|every)|refreshed|restored)\b",
     r"\b(?:starts?|begins?|ends?|closes?|opens?|happens?|due|resets?|renews?|expires?|lapses?|stops?|rolls?\ over|runs?)\ (?:at|on|in|after|only|every|from|within|while|when|as|by|with)\b|\bis\ (?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
     r"\b(?:within|after|every|for|max|at\ least|at\ most|up\ to|over|under|above|below|than|of)\ (?:a\ |the\ )?(?:\d[\d.,]*|one|two|three|four|five|six|seven|ten|twelve|first|last|fifth|third|second)\b",
     r"\b(?:count(?:s|ed)?\ (?:as|towards|in|toward)|(?:don'?t|doesn'?t|do\ not|does\ not|never)\ count|booked|recogni[sz]ed|invoiced|billed|charged|treated\ as|considered|excluded|included|measured|calculated|computed|reported|based\ on|net\ of|adjusted)\b",
+    r"\bour\ (?:[\w-]+\ ){1,6}(?:is|are)\ (?:the\ |at\ )?[\w-]*\d",
     r"\b(?:guarantees?|guaranteed|promised?|commit(?:ted)?\ to|uptime|availability|reachable|answered|acknowledged|slo|sla|source\ of\ truth|minor\ units|system\ of\ record|two\ kinds|policy)\b|\bwe\ have\ (?:two|three|four|five|no)\b|\b(?:comes?\ from|come\ in|go\ by|goes\ by|comes\ in|made\ up\ of|consists?\ of|split\ into)\b|\b(?:moved|migrated|switched|changed|renamed|replaced|retired|merged|consolidated)\ (?:over\ )?(?:to|by|from|into|with|in)\b|\b(?:the\ same\ (?:thing\ )?as|another\ (?:name|word|term)\ for|what\ we\ call|different\ (?:things|from)|in\ our\ (?:world|books?|terms|language|jargon|case))\b|\bon\ (?:the\ |a\ )?(?:\d+(?:st|nd|rd|th)|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|first|last|next)\b|\b(?:gets?|pays?|costs?|takes?|lasts?)\ (?:\d|half|double|twice|two|three|four)|\b(?:hourly|daily|weekly|nightly|monthly|quarterly|yearly|annually)\b|\bat\ (?:noon|midnight|\d)|\d{1,2}[:.]\d\d\b",
     r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|with|until)\b",
     r"\b(?:has|have|is|are|do|does|there\ is)\ (?:no|not|n't)\b|\b(?:isn'?t|aren'?t|don'?t|doesn'?t)\b|\bis\ the\b|\bare\ the\b",
@@ -335,13 +339,13 @@ _NO_TAILS = frozenset(
     "not never always only include exclude count sum treat store round test order set list report group build commit format turn start limit query separate model forecast import export load take follow avoid move save call open drop"
     " consider assume divide say think send log deploy".split()  # noqa: SIM905  # a list of words
 )
-_CLAUSE = re.compile(r"[,;]\s+|\s-+\s+|\.{2,}\s*|\s+(?=(?:pls|please|thx|can\ (?:you|u)|could\ you|so\ (?:please|keep|use|make|look|fix|filter|drop|add|change|leave))\b)|\s(?=and\s)", re.VERBOSE)
+CLAUSE = re.compile(r"[,;]\s+|\s-+\s+|\.{2,}\s*|\s+(?=(?:pls|please|thx|can\ (?:you|u)|could\ you|so\ (?:please|keep|use|make|look|fix|filter|drop|add|change|leave))\b)|\s(?=and\s)", re.VERBOSE)
 _FEWEST_LEFT = 4
 
 
 def end_of(statement: str) -> int:
     """Where a plain statement ends, and goes on with what the assistant is to do or with chat."""
-    for boundary in _CLAUSE.finditer(statement):
+    for boundary in CLAUSE.finditer(statement):
         tail = re.sub(r"^(?:so|and|then|but)\s+", "", statement[boundary.end() : boundary.end() + 80])
         first = re.match(r"[\w'-]+", tail)
         orders = first is not None and first[0] not in _NO_TAILS and first[0] not in _MAY_BE_NOUNS and is_order(tail, known_only=True)
@@ -353,7 +357,7 @@ def end_of(statement: str) -> int:
     return len(statement)
 
 FOR_ALL = re.compile(
-    r"\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory|must\ (?:not|never)|may\ not|ignored)\b", re.VERBOSE
+    r"\b(?:above|over|below|under|up\ to)\ [$€£]?\d|\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory|must\ (?:not|never)|may\ not|ignored)\b", re.VERBOSE
 )
 """What makes a rule of what must be."""
 
@@ -387,13 +391,17 @@ PRODUCT = re.compile(
 _OF_A_PLACE = re.compile(r"\b(?:prod\w*|staging|clusters?|eu-|us-|ap-|regions?|ports?|retention|on-call|owned|team|backups?|version|accounts?|project)\b|-\d|:\d")
 
 
+_EARLY = 24
+"""Characters, in which what a sentence is about is named."""
+
+
 def is_of_the_world(statement: str) -> bool:
     """Whether a plain statement is of what is the same everywhere, and not of an organisation."""
     if US.search(statement):
         return False
     if PRODUCT.match(statement):
         return _OF_A_PLACE.search(statement) is None
-    return WORLD.search(statement) is not None
+    return WORLD.search(statement[:_EARLY]) is not None
 
 ASKS = re.compile(r"\b(?:can|could|would|will)\ (?:you|we|u|i)\b|\b(?:why|how)\b", re.VERBOSE)
 LASTING = re.compile(r"\b(?:always|never|only|by\ design|for\ historical\ reasons|each|all|nobody|no\ one|no\ longer|any\ ?more|sla|slo)\b", re.VERBOSE)
@@ -421,3 +429,7 @@ GENERIC = re.compile(
 SARCASM = re.compile(
     r"^(?:right|sure|yeah|great|nice|brilliant|genius|fantastic|lovely|wonderful|oh|wow|of\ course|cool)\b.*\b(?:because|as\ if|obviously|apparently|of\ course|surely)\b|\bas\ if\b|\bwhat\ could\ (?:possibly\ )?go\ wrong|\b(?:genius|brilliant)\b", re.VERBOSE
 )
+
+MONEY = re.compile(r"\b\d[\d.,]*\ ?(?:eur|euros?|usd|dollars?|chf|gbp|pounds?|k)\b|[$€£]\ ?\d", re.VERBOSE)
+
+EACH_TIME = re.compile(r"\b(?:always|never|nobody|no\ one|by\ design|by\ policy)\b", re.VERBOSE)
