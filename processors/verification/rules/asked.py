@@ -57,13 +57,20 @@ def asked(text: str) -> str:
 
 def _ours(statement: str) -> str:
     """What the assistant says of "you", as those say it who are meant."""
-    ours = re.sub(r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE)
+    ours = re.sub(
+        r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE
+    )
     return ours.strip()
 
 
 def _is_fact(statement: str) -> bool:
     flat = plain(statement)
-    if len(flat.split()) < _FEWEST_OF_A_FACT or not is_said(flat) or signals.CODE.search(flat) or signals.PASSING.search(flat):
+    if (
+        len(flat.split()) < _FEWEST_OF_A_FACT
+        or not is_said(flat)
+        or signals.CODE.search(flat)
+        or signals.PASSING.search(flat)
+    ):
         return False
     stated = signals.PREDICATE.search(flat) or signals.OURS.search(flat) or signals.DEFINED.search(flat)
     if signals.HABITUAL.search(flat):

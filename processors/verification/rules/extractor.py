@@ -10,7 +10,17 @@ from processors.verification.rules import signals
 from processors.verification.rules.lexicon import Noun, domain_of, entities, nouns
 from processors.verification.rules.prose import Sentence, plain, sentences
 from processors.verification.rules.asked import asked
-from processors.verification.rules.reading import Before, Reading, Stance, contrasts, is_habitual, is_of_people, is_said, read, strength_of
+from processors.verification.rules.reading import (
+    Before,
+    Reading,
+    Stance,
+    contrasts,
+    is_habitual,
+    is_of_people,
+    is_said,
+    read,
+    strength_of,
+)
 from processors.verification.rules.signals import Strength, is_order
 from processors.verification.rules.titles import content_of, title_of
 
@@ -70,7 +80,13 @@ def _parted(sentence: Sentence) -> Iterator[Sentence]:
             if strength >= Strength.OURS or (strength and signals.EACH_TIME.search(flat)):
                 head = sentence.text[: boundary.start()]
                 yield replace(sentence, text=head, plain=sentence.plain[: len(head)], end=sentence.begin + len(head))
-                yield replace(sentence, text=sentence.text[start:], plain=sentence.plain[start:], begin=sentence.begin + start, item=False)
+                yield replace(
+                    sentence,
+                    text=sentence.text[start:],
+                    plain=sentence.plain[start:],
+                    begin=sentence.begin + start,
+                    item=False,
+                )
                 return
     yield sentence
 
@@ -130,7 +146,11 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
         return None
     known = is_of_people(reading.statement) or any(noun.domain not in {None, "engineering"} for noun in reading.nouns)
     if before.said and stance is not None:
-        soft = reading.soft and not contrasts(reading.statement) and not (is_habitual(reading, answers=True) and (known or reading.shared))
+        soft = (
+            reading.soft
+            and not contrasts(reading.statement)
+            and not (is_habitual(reading, answers=True) and (known or reading.shared))
+        )
         habitual = is_habitual(reading, answers=True)
         weak = (
             (before.code and not (known and habitual))
@@ -147,7 +167,13 @@ def _detection(reading: Reading, stance: Stance | None, before: Before, *, infor
     habitual = is_habitual(reading, answers=takes_up or informed)
     if reading.asks and strength < Strength.DEFINED and not signals.LASTING.search(reading.statement):
         return None
-    plainly = known and signals.MODAL.search(reading.statement) is None and not before.acted and not before.plan and not reading.asks
+    plainly = (
+        known
+        and signals.MODAL.search(reading.statement) is None
+        and not before.acted
+        and not before.plan
+        and not reading.asks
+    )
     if takes_up and (habitual or plainly or strength >= Strength.DEFINED or contrasts(reading.statement)):
         return "correction"
     if strength >= Strength.DEFINED or (strength is Strength.OURS and (informed or habitual)):

@@ -125,7 +125,18 @@ def _singular(word: str) -> str:
     return word
 
 
-_NO_PLURALS = {"kubernetes", "redis", "sales", "returns", "secrets", "records", "sessions", "rails", "accounts", "prices"}
+_NO_PLURALS = {
+    "kubernetes",
+    "redis",
+    "sales",
+    "returns",
+    "secrets",
+    "records",
+    "sessions",
+    "rails",
+    "accounts",
+    "prices",
+}
 _WORD = re.compile(r"[^\W\d_](?:[\w&]|[-/](?=\w))*|p&l", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,40}){1,8}", re.IGNORECASE)
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9]{1,5}s?")
@@ -162,9 +173,7 @@ def nouns(text: str) -> list[Noun]:
 
 
 def _one_phrase(text: str, words: list[tuple[str, int, int]]) -> bool:
-    return all(
-        not text[before[2] : after[1]].strip(" -\n") for before, after in zip(words, words[1:], strict=False)
-    )
+    return all(not text[before[2] : after[1]].strip(" -\n") for before, after in zip(words, words[1:], strict=False))
 
 
 _MOST_ENTITIES = 8
@@ -189,7 +198,9 @@ _SUBJECT = re.compile(
     r"(?:(?:our|the|an?|any|all|every|each|only|no|by|in|for)\s+){0,3}((?:[A-Za-z0-9_-]+\s+){1,3}?)(?:is|are|has|have|means?|needs?|starts?|ends?|runs?|lives?|goes|go|comes?|belongs?|never|always|only|must|gets?|counts?|uses?|excludes?|includes?|covers?|don't|doesn't|turns?|was|were|does|do|=)\b",
     re.IGNORECASE,
 )
-_NO_SUBJECT = frozenset("we it this that they these those there i you he she what which who when if once one and or not with for of in by as to us our".split())  # noqa: SIM905  # a list of words
+_NO_SUBJECT = frozenset(
+    "we it this that they these those there i you he she what which who when if once one and or not with for of in by as to us our".split()
+)  # noqa: SIM905  # a list of words
 
 
 def subject_of(text: str) -> list[str]:
@@ -201,8 +212,29 @@ def subject_of(text: str) -> list[str]:
     return [] if _NO_SUBJECT & {word.lower() for word in words} else [" ".join(words)]
 
 
-_WEIGHTS: dict[str, float] = {"users": 0.5, "user": 0.5, "customers": 0.5, "customer": 0.5, "clients": 0.8, "accounts": 0.3, "metric": 0.3, "metrics": 0.3, "services": 0.6, "workers": 0.6, "us-east-1": 0.5, "amounts": 0.6, "status": 0.5}
-_SPECIAL = {"crm": 2.0, "internal reporting": 2.0, "primary key": 2.0, "nps": 2.0, "retention": 2.0, "production": 1.5}
+_WEIGHTS: dict[str, float] = {
+    "users": 0.5,
+    "user": 0.5,
+    "customers": 0.5,
+    "customer": 0.5,
+    "clients": 0.8,
+    "accounts": 0.3,
+    "metric": 0.3,
+    "metrics": 0.3,
+    "services": 0.6,
+    "workers": 0.6,
+    "us-east-1": 0.5,
+    "amounts": 0.6,
+    "status": 0.5,
+}
+_SPECIAL = {
+    "crm": 2.0,
+    "internal reporting": 2.0,
+    "primary key": 2.0,
+    "nps": 2.0,
+    "retention": 2.0,
+    "production": 1.5,
+}
 
 
 def domain_of(found: Iterable[Noun], otherwise: Iterable[Noun] = ()) -> Domain:

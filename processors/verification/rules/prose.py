@@ -62,7 +62,9 @@ _PASTED_LINE = re.compile(
         )""",
     re.VERBOSE,
 )
-_CODE_WORD = re.compile(r"\s*(?:def|class|import|from|return|const|let|var|function|public|private|export|fn|func|struct)\b")
+_CODE_WORD = re.compile(
+    r"\s*(?:def|class|import|from|return|const|let|var|function|public|private|export|fn|func|struct)\b"
+)
 _CODE_END = re.compile(r"[;{}(),]\s*$")
 _QUOTED_FROM_HERE = re.compile(
     r"""\s*(?:
@@ -94,7 +96,8 @@ _ABBREVIATION = re.compile(
 
 
 _ASIDE_WITHIN = re.compile(
-    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))", re.VERBOSE
+    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))",
+    re.VERBOSE,
 )
 """Words that begin a statement in the middle of a sentence."""
 
@@ -106,7 +109,11 @@ def sentences(prompt: str) -> list[Sentence]:
     for paragraph, (begin, end, item) in enumerate(_paragraphs(prompt)):
         for sentence in _sentences_in(prompt, begin, end, paragraph, item=item):
             odd = sentence.plain.count('"') % 2 == 1
-            wholly = sentence.plain.startswith('"') and sentence.plain.rstrip(".!?, ").endswith('"') and sentence.plain.count('"') == _PAIR
+            wholly = (
+                sentence.plain.startswith('"')
+                and sentence.plain.rstrip(".!?, ").endswith('"')
+                and sentence.plain.count('"') == _PAIR
+            )
             code = sentence.text.count("`") % 2 == 1
             if not (quoted or odd or wholly or code):
                 found.append(sentence)
@@ -122,7 +129,9 @@ _MOST_ASIDES = 3
 def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
     start = begin
     for stop in _SENTENCE_END.finditer(prompt, begin, end):
-        if stop[0][0] == "." and _ABBREVIATION.search(plain(prompt[max(start, stop.start() - 12) : stop.start() + 3]).rstrip(" .") ):
+        if stop[0][0] == "." and _ABBREVIATION.search(
+            plain(prompt[max(start, stop.start() - 12) : stop.start() + 3]).rstrip(" .")
+        ):
             continue
         yield from _sentence(prompt, start, stop.end(), paragraph, item=item and start == begin)
         start = stop.end()
@@ -142,7 +151,9 @@ def _sentence(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) 
     for start, stop in pairwise(starts):
         part = text[start:stop].rstrip()
         if part:
-            yield Sentence(part, plain(part), begin + start, begin + start + len(part), paragraph, item and start == 0)
+            yield Sentence(
+                part, plain(part), begin + start, begin + start + len(part), paragraph, item and start == 0
+            )
 
 
 def _paragraphs(prompt: str) -> Iterator[tuple[int, int, bool]]:

@@ -17,7 +17,9 @@ _FEWEST_WORDS = 4
 _FEWEST_OF_A_RULE = 5
 _FIGURES = frozenset(
     "churn,churn rate,mrr,arr,nps,csat,revenue,net revenue,dau,mau,wau,users,user,customers,customer,orders,sessions,conversion,conversion rate,"
-    "retention,retention rate,signups,cac,ltv,arpu,margin,gross margin,profit,headcount,latency,coverage,test coverage,clients,rows,row,deals".split(",")  # noqa: SIM905  # a list of words
+    "retention,retention rate,signups,cac,ltv,arpu,margin,gross margin,profit,headcount,latency,coverage,test coverage,clients,rows,row,deals".split(
+        ","
+    )  # noqa: SIM905  # a list of words
 )
 """What has another value each day."""
 
@@ -38,11 +40,16 @@ _NO_CONTENT = frozenset(
 def stems(text: str) -> frozenset[str]:
     """The beginnings of the words of a plain text that say what it is about."""
     return frozenset(
-        word[:_STEM] for word in _CONTENT_WORD.findall(text) if len(word) > 2 and word not in _NO_CONTENT  # noqa: PLR2004  # "is", "to"
+        word[:_STEM]
+        for word in _CONTENT_WORD.findall(text)
+        if len(word) > 2 and word not in _NO_CONTENT  # noqa: PLR2004  # "is", "to"
     )
 
 
-_LEADING = re.compile(r"^(?:so|ok|okay|then|i (?:assume|take it|believe|think|guess)(?: that)?|it (?:looks like|seems|appears)(?: that)?|just to confirm|your)\b[\s,:-]*", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^(?:so|ok|okay|then|i (?:assume|take it|believe|think|guess)(?: that)?|it (?:looks like|seems|appears)(?: that)?|just to confirm|your)\b[\s,:-]*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,14 @@ class Before:
         subject = next(iter(subject_of(_LEADING.sub("", last))), "")
         if not any(noun.domain not in {None, "engineering"} for noun in nouns(subject)):
             subject = ""
-        return cls(stems(flat), signals.CODE.search(flat) is not None, signals.ACTED.match(flat) is not None, bool(flat.strip()), signals.PLAN.search(plain(last)) is not None, subject)
+        return cls(
+            stems(flat),
+            signals.CODE.search(flat) is not None,
+            signals.ACTED.match(flat) is not None,
+            bool(flat.strip()),
+            signals.PLAN.search(plain(last)) is not None,
+            subject,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +146,8 @@ def read(sentence: Sentence, before: Before) -> Reading:
         strength=Strength.NONE if sarcastic else strength_of(statement, found, shared=shared),
         shared=shared,
         named=named,
-        asks=sentence.plain[end:].rstrip("\"') ").endswith("?") or signals.ASKS.search(sentence.plain[end:]) is not None,
+        asks=sentence.plain[end:].rstrip("\"') ").endswith("?")
+        or signals.ASKS.search(sentence.plain[end:]) is not None,
     )
 
 
@@ -203,7 +218,9 @@ def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strengt
     if not known:
         known = bool(found) and signals.CONTRAST.search(statement) is not None
     ours = signals.US.search(statement) is not None
-    if not (known or ours or signals.HABITUAL.search(statement)) or (_PRONOUN.match(statement) and not (found and contrasts(statement))):
+    if not (known or ours or signals.HABITUAL.search(statement)) or (
+        _PRONOUN.match(statement) and not (found and contrasts(statement))
+    ):
         return Strength.NONE
     habit = signals.HABITUAL.search(statement) is not None
     if shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
@@ -243,8 +260,14 @@ def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
         return False
     if answers or signals.MODAL.search(reading.statement) is None:
         return True
-    people = is_of_people(reading.statement) or signals.MONEY.search(reading.statement) is not None or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
-    return signals.US.search(reading.statement) is not None or (people and signals.FOR_ALL.search(reading.statement) is not None)
+    people = (
+        is_of_people(reading.statement)
+        or signals.MONEY.search(reading.statement) is not None
+        or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
+    )
+    return signals.US.search(reading.statement) is not None or (
+        people and signals.FOR_ALL.search(reading.statement) is not None
+    )
 
 
 def is_of_people(statement: str) -> bool:

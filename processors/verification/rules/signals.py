@@ -35,9 +35,13 @@ _NEGATION = (
 NEGATION = re.compile(
     rf"{_FILLER}(?:{_NEGATION}(?:{_STOP})|no\s+(?=(?:we|our|the|it|it'?s|its|that'?s|they)\b))", re.VERBOSE
 )
-_DISAGREES_A_BIT = r"(?:(?:yes|yeah|right|true|correct|ok|okay|sure)[\s,.;:-]+)?(?:but|except|however|though)[\s,:-]+(?:that\s+)?"
+_DISAGREES_A_BIT = (
+    r"(?:(?:yes|yeah|right|true|correct|ok|okay|sure)[\s,.;:-]+)?(?:but|except|however|though)[\s,:-]+(?:that\s+)?"
+)
 BUT = re.compile(rf"{_DISAGREES_A_BIT}", re.VERBOSE)
-ACTUALLY = re.compile(rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|tats(?:ä|ae)chlich)(?:\s*[,:-]+)?\s+", re.VERBOSE)
+ACTUALLY = re.compile(
+    rf"{_FILLER}(?:actually|in\ fact|in\ reality|eigentlich|tats(?:ä|ae)chlich)(?:\s*[,:-]+)?\s+", re.VERBOSE
+)
 
 _AFFIRMATION = (
     r"(?:yes|yep|yeah|yup|ya|aye|right|correct|exactly|precisely|true|indeed|absolutely|confirmed|agreed|affirmative|spot\ on|bingo|100%"
@@ -50,7 +54,9 @@ AFFIRMATION = re.compile(
     rf"{_FILLER}(?:{_AFFIRMATION}(?:{_STOP})|(?:yes|yep|yeah)\s+(?=(?:we|our|the|it|that'?s|all|each|every|only)\b)|indeed\s+|(?:that|this)(?:'?s|\ is)\ (?:right|correct)\s+-?)",
     re.VERBOSE,
 )
-PRAISE = re.compile(rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE)
+PRAISE = re.compile(
+    rf"(?:perfect|great|thanks|thank\ you|nice|awesome|cool|excellent|good)\b[^.!?]{{0,30}}(?:{_STOP})", re.VERBOSE
+)
 
 _INFORMATION = (
     r"(?:fyi|for\ your\ information|for\ reference|for\ future\ reference|for\ context|for\ the\ record|for\ clarity|for\ background"
@@ -77,7 +83,8 @@ ASIDE = re.compile(
     re.VERBOSE,
 )
 TOPIC = re.compile(
-    r"(?:also|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|fyi|secondly|übrigens|außerdem)\b", re.VERBOSE
+    r"(?:also|additionally|btw|by\ the\ way|oh\ and|one\ more\ thing|another\ thing|separately|fyi|secondly|übrigens|außerdem)\b",
+    re.VERBOSE,
 )
 
 # --- What is no statement ------------------------------------------------------------------------------------------
@@ -99,8 +106,12 @@ _ORDERS = frozenset(
     simulate model forecast estimate query select search grep inspect review nutze benutze verwende zeig zeige schreib schreibe mach mache
     erstelle ändere füge lösche bitte say respond reply answer stick never always only not""".split()  # noqa: SIM905  # a list of words
 )
-_SUBJECT_FIRST = re.compile(r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?|must|has|have|refers?|counts?|excludes?|includes?|goes|lives?)\b")
-_MAY_BE_NOUNS = frozenset("test call list group set order return report log sort model forecast use start count document query format store round build".split())
+_SUBJECT_FIRST = re.compile(
+    r"\S+\s+(?:\S+\s+){0,3}?(?:is|are|was|means|=|needs?|must|has|have|refers?|counts?|excludes?|includes?|goes|lives?)\b"
+)
+_MAY_BE_NOUNS = frozenset(
+    "test call list group set order return report log sort model forecast use start count document query format store round build".split()
+)
 
 
 _BARE_VERB = re.compile(
@@ -122,7 +133,13 @@ def is_order(text: str, *, known_only: bool = False) -> bool:
     if first is None or first[0] not in _ORDERS:
         if first is not None and not known_only and _BARE_VERB.match(text):
             return True
-        return re.match(r"(?:for|in|with|on|from|after|before)\s[^,]{2,40},\s(?:assume|suppose|imagine|pretend|use|treat|please|show|make|add)\b", text) is not None
+        return (
+            re.match(
+                r"(?:for|in|with|on|from|after|before)\s[^,]{2,40},\s(?:assume|suppose|imagine|pretend|use|treat|please|show|make|add)\b",
+                text,
+            )
+            is not None
+        )
     if first[0] == "only":
         return re.match(r"only\s+\w+\s+(?!\w*s\b)", text) is None or first[0] in _MAY_BE_NOUNS
     if re.match(r"\S+\s+(?:is|are|means|=)\s", text):
@@ -145,7 +162,9 @@ RETOLD = _any(
     r"(?:just\ |also\ )?(?:says?|said|wrote|writes|claims?|claimed|states?|stated|reads?|told|mentions?|mentioned|thinks?|thought|insists?|suggests?|complains?)\b",
     r"\bused\ to\b|\bin\ the\ (?:book|article|tutorial|example|docs|novel|story|game|paper)\b|\blol\b|/s$|\byeah,?\ right\b|\bhaha",
 )
-FOREIGN = _any(r"\b(?:their|his|her)\ (?:company|team|policy|convention|definition)\b", r"\bcompetitors?\b(?!.*\bwe\b)")
+FOREIGN = _any(
+    r"\b(?:their|his|her)\ (?:company|team|policy|convention|definition)\b", r"\bcompetitors?\b(?!.*\bwe\b)"
+)
 
 ERRAND = _any(
     r"^(?:i|i'?m|i'?d|i'?ll|i'?ve|my|me)\b(?!\ (?:mean|meant)\b)",
@@ -266,7 +285,9 @@ _PREDICATE = (
     r"|lasts?|takes?|consists?|depends?|reflects?|represents?|captures?|becomes?|stays?|remains?|can(?:not|'?t)|triggers?|handles?|pages|points?|tops|expects?|stops?|waits?|rotates?|wins?|drops?|accrues?|changes?|replaces?|exceeds?|l(?:ä|ae)uft|laufen|liegt|liegen|geh(?:ö|oe)rt|geh(?:ö|oe)ren|kommt|kommen|geht|gehen|hei(?:ß|ss)t|bedeutet|gilt|gelten|betr(?:ä|ae)gt|steht|stehen|macht|haben|wird|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
 )
 PREDICATE = re.compile(rf"(?:^|(?<=\W)){_PREDICATE}(?=\W|$)", re.VERBOSE)
-IT_IS = re.compile(r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE)
+IT_IS = re.compile(
+    r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE
+)
 
 CONTRAST = _any(
     r"(?:,\s*|\s-+\s*|\sand\s|\s\()not\s(?:the\s|on\s|in\s|by\s|a\s|an\s|at\s|from\s|to\s|just\s|per\s)?[\w\"'-]+",
@@ -279,11 +300,14 @@ ADDITION = re.compile(
     re.VERBOSE,
 )
 VALUE = re.compile(
-    r"\b(?:is|are|was|at)\ (?:now\ |currently\ |only\ |about\ |around\ |roughly\ |up\ |down\ |over\ |under\ )*[$€£]?\d[\d.,]*\ ?(?:%|k|m|bn|x)?(?=\W*$|\s(?:this|last|in|for|and)\b)", re.VERBOSE
+    r"\b(?:is|are|was|at)\ (?:now\ |currently\ |only\ |about\ |around\ |roughly\ |up\ |down\ |over\ |under\ )*[$€£]?\d[\d.,]*\ ?(?:%|k|m|bn|x)?(?=\W*$|\s(?:this|last|in|for|and)\b)",
+    re.VERBOSE,
 )
 """A figure of the day, which is no definition."""
 
-CONDITION = re.compile(r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,|\bthen\b)?\s*(?:we|it|they|the|our|that|this|wir|only|always|never)\b")
+CONDITION = re.compile(
+    r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,|\bthen\b)?\s*(?:we|it|they|the|our|that|this|wir|only|always|never)\b"
+)
 """A condition of a rule: "if a customer downgrades, we count it as contraction"."""
 
 HABIT = re.compile(
@@ -293,7 +317,9 @@ HABIT = re.compile(
 )
 """What makes a practice of something that is done."""
 
-HEADING = re.compile(r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b")
+HEADING = re.compile(
+    r"\b(?:definitions?|conventions?|terminology|glossary|standards?|rules|polic(?:y|ies)|metrics?|terms|how\ we)\b"
+)
 """What a line with a colon announces."""
 
 HABITUAL = _any(
@@ -311,10 +337,15 @@ HABITUAL = _any(
 )
 """What is so each time: rules, owners, names, places, terms."""
 
-MODAL = re.compile(r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|should|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b", re.VERBOSE)
+MODAL = re.compile(
+    r"\b(?:must|mustn'?t|have\ to|has\ to|needs?|mandatory|should|required|requires?|allowed|forbidden|may\ (?:not|only)|permitted|prohibited|can\ ?not|can'?t)\b",
+    re.VERBOSE,
+)
 """Rules; or what a program is to do."""
 
-US = re.compile(r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b(?!\ (?:tax|market|law|government|dollars?)\b)")
+US = re.compile(
+    r"\b(?:we|our|ours|us|in-house|internally|externally|here|company|wir|uns|unser\w*)\b(?!\ (?:tax|market|law|government|dollars?)\b)"
+)
 
 WORLD = re.compile(
     r"\b(?:git|python|pip|http|https|html|css|javascript|js|typescript|react|vue|node|java|rust|golang|sql|ansi\ sql|regex|linux|unix|bash|zsh|windows|macos|ascii|unicode|utf-8|ieee|iso\ \d+|rfc\ \d+|json|yaml|c\+\+|pandas|numpy"
@@ -339,7 +370,10 @@ _NO_TAILS = frozenset(
     "not never always only include exclude count sum treat store round test order set list report group build commit format turn start limit query separate model forecast import export load take follow avoid move save call open drop"
     " consider assume divide say think send log deploy".split()  # noqa: SIM905  # a list of words
 )
-CLAUSE = re.compile(r"[,;]\s+|\s-+\s+|\.{2,}\s*|\s+(?=(?:pls|please|thx|can\ (?:you|u)|could\ you|so\ (?:please|keep|use|make|look|fix|filter|drop|add|change|leave))\b)|\s(?=and\s)", re.VERBOSE)
+CLAUSE = re.compile(
+    r"[,;]\s+|\s-+\s+|\.{2,}\s*|\s+(?=(?:pls|please|thx|can\ (?:you|u)|could\ you|so\ (?:please|keep|use|make|look|fix|filter|drop|add|change|leave))\b)|\s(?=and\s)",
+    re.VERBOSE,
+)
 _FEWEST_LEFT = 4
 
 
@@ -348,7 +382,12 @@ def end_of(statement: str) -> int:
     for boundary in CLAUSE.finditer(statement):
         tail = re.sub(r"^(?:so|and|then|but)\s+", "", statement[boundary.end() : boundary.end() + 80])
         first = re.match(r"[\w'-]+", tail)
-        orders = first is not None and first[0] not in _NO_TAILS and first[0] not in _MAY_BE_NOUNS and is_order(tail, known_only=True)
+        orders = (
+            first is not None
+            and first[0] not in _NO_TAILS
+            and first[0] not in _MAY_BE_NOUNS
+            and is_order(tail, known_only=True)
+        )
         if boundary[0].isspace() and statement[boundary.end() :].startswith("and ") and not orders:
             continue
         if orders or TAIL.match(tail):
@@ -356,8 +395,10 @@ def end_of(statement: str) -> int:
             return len(head) if len(head.split()) >= _FEWEST_LEFT else len(statement)
     return len(statement)
 
+
 FOR_ALL = re.compile(
-    r"\b(?:above|over|below|under|up\ to)\ [$€£]?\d|\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory|must\ (?:not|never)|may\ not|ignored)\b", re.VERBOSE
+    r"\b(?:above|over|below|under|up\ to)\ [$€£]?\d|\b(?:every|any|all|each|nobody|no\ one|no|only|everyone|within\ \d+|after\ \d+|owned\ by|responsible|approved|approval|signed\ off|the\ only|mandatory|must\ (?:not|never)|may\ not|ignored)\b",
+    re.VERBOSE,
 )
 """What makes a rule of what must be."""
 
@@ -369,7 +410,8 @@ OWNS = re.compile(
 """Who does what: operations, whatever it is that is done."""
 
 IS_WHEN = re.compile(
-    r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|until)\b|\b(?:is|are)\ (?:called|named)\b", re.VERBOSE
+    r"^an?\ ['\"]?[\w-]+(?:\ [\w-]+)?['\"]?\ (?:is|counts\ as|becomes|turns\ into|means)\ .{2,80}\b(?:when|if|once|after|as\ soon\ as|until)\b|\b(?:is|are)\ (?:called|named)\b",
+    re.VERBOSE,
 )
 """A definition by a condition or a name, of something that need not be known."""
 
@@ -388,7 +430,9 @@ PRODUCT = re.compile(
     r"|(?:us|uk|eu|german|french|european|american|federal)\ (?:tax|law|laws|government|fiscal|vat|gdpr|regulations?))\b"
 )
 """Products and laws that are the same everywhere, as subjects."""
-_OF_A_PLACE = re.compile(r"\b(?:prod\w*|staging|clusters?|eu-|us-|ap-|regions?|ports?|retention|on-call|owned|team|backups?|version|accounts?|project)\b|-\d|:\d")
+_OF_A_PLACE = re.compile(
+    r"\b(?:prod\w*|staging|clusters?|eu-|us-|ap-|regions?|ports?|retention|on-call|owned|team|backups?|version|accounts?|project)\b|-\d|:\d"
+)
 
 
 _EARLY = 24
@@ -403,8 +447,12 @@ def is_of_the_world(statement: str) -> bool:
         return _OF_A_PLACE.search(statement) is None
     return WORLD.search(statement[:_EARLY]) is not None
 
+
 ASKS = re.compile(r"\b(?:can|could|would|will)\ (?:you|we|u|i)\b|\b(?:why|how)\b", re.VERBOSE)
-LASTING = re.compile(r"\b(?:always|never|only|by\ design|for\ historical\ reasons|each|all|nobody|no\ one|no\ longer|any\ ?more|sla|slo)\b", re.VERBOSE)
+LASTING = re.compile(
+    r"\b(?:always|never|only|by\ design|for\ historical\ reasons|each|all|nobody|no\ one|no\ longer|any\ ?more|sla|slo)\b",
+    re.VERBOSE,
+)
 """What stays so, whatever is asked about it."""
 
 SOFT_CODE = re.compile(
@@ -412,7 +460,9 @@ SOFT_CODE = re.compile(
 )
 """Words of code that are words of business as well."""
 
-KINDS = re.compile(r"^(?:all\ |any\ )?[\w-]+s\ (?:with|starting|beginning|ending|without|above|over|under|from|below|in|of|on|for|that|who|which|older|younger)\b.{1,80}\b(?:are|have\ to|must|never|always|count|don'?t|go|get|belong)\b")
+KINDS = re.compile(
+    r"^(?:all\ |any\ )?[\w-]+s\ (?:with|starting|beginning|ending|without|above|over|under|from|below|in|of|on|for|that|who|which|older|younger)\b.{1,80}\b(?:are|have\ to|must|never|always|count|don'?t|go|get|belong)\b"
+)
 """What a kind of things is: "SKUs starting with 9 are bundles"."""
 APPROVES = re.compile(r"\b(?:signed\ off|approved\ by|approval|sign-off|approvals)\b")
 
@@ -427,7 +477,8 @@ GENERIC = re.compile(
 """What is said of a kind of things, without an article: "trainees are billed at half the rate"."""
 
 SARCASM = re.compile(
-    r"^(?:right|sure|yeah|great|nice|brilliant|genius|fantastic|lovely|wonderful|oh|wow|of\ course|cool)\b.*\b(?:because|as\ if|obviously|apparently|of\ course|surely)\b|\bas\ if\b|\bwhat\ could\ (?:possibly\ )?go\ wrong|\b(?:genius|brilliant)\b", re.VERBOSE
+    r"^(?:right|sure|yeah|great|nice|brilliant|genius|fantastic|lovely|wonderful|oh|wow|of\ course|cool)\b.*\b(?:because|as\ if|obviously|apparently|of\ course|surely)\b|\bas\ if\b|\bwhat\ could\ (?:possibly\ )?go\ wrong|\b(?:genius|brilliant)\b",
+    re.VERBOSE,
 )
 
 MONEY = re.compile(r"\b\d[\d.,]*\ ?(?:eur|euros?|usd|dollars?|chf|gbp|pounds?|k)\b|[$€£]\ ?\d", re.VERBOSE)

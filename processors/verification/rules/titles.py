@@ -5,7 +5,10 @@ import re
 from processors.verification.model import MOST_CONTENT, MOST_TITLE
 
 _SPACES = re.compile(r"\s+")
-_OPENING = re.compile(r"^(?:(?:also|and|so|that|but|because|note that|yes|sorry|our|the|it's|its|that is|that's|this is|there is|in fact)\b[\s,:-]*)+", re.IGNORECASE)
+_OPENING = re.compile(
+    r"^(?:(?:also|and|so|that|but|because|note that|yes|sorry|our|the|it's|its|that is|that's|this is|there is|in fact)\b[\s,:-]*)+",
+    re.IGNORECASE,
+)
 _LOOSE_ENDS = re.compile(
     r"(?:[\s,;:(\[\"'=/&–—-]|\b(?:and|or|of|the|a|an|in|on|at|by|to|for|from|with|is|are|as|not|that|which|when|per|divided|who|we|our|but|than|into|over|be|und|oder|der|die|das|von|mit|als))+$",  # noqa: RUF001
     re.IGNORECASE,
@@ -19,7 +22,7 @@ def content_of(statement: str) -> str:
 
 def title_of(statement: str) -> str:
     """The beginning of a statement, without what leads to it, cut at a word where it is long."""
-    line = _SPACES.sub(" ", statement).strip(" -–—,;:*_.!\"")  # noqa: RUF001
+    line = _SPACES.sub(" ", statement).strip(' -–—,;:*_.!"')  # noqa: RUF001
     first = re.split(r"(?<=\w)[.!?;]\s|\s[–—-]\s", line, maxsplit=1)[0]  # noqa: RUF001
     named = _OPENING.sub("", first)
     if len(named.split()) < 2:  # noqa: PLR2004  # one word says nothing of what it is
