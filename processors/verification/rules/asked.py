@@ -2,23 +2,28 @@
 
 import re
 
-from processors.verification.rules import signals
+from processors.verification.rules import barred, forms, practice
+from processors.verification.rules.forms import DEFINED_BY
 from processors.verification.rules.lexicon import nouns
 from processors.verification.rules.prose import plain
 from processors.verification.rules.reading import is_said
-from processors.verification.rules.signals import DEFINED_BY
 
 _MOST = 1500
 _FEWEST_WORDS = 5
 _FEWEST_OF_A_FACT = 3
 
 _TAIL = re.compile(
-    r"[\s,;.-]*(?:\b(?:is\ (?:that|this)|am\ i|did\ i\ get\ that|does\ that\ (?:sound|look|match)|do\ i\ have\ that|as\ well|too)\b[^?.]{0,40}|right|correct|yes|ja|richtig|oder)?\s*\?[\s*_]*$",
+    r"[\s,;.-]*(?:\b(?:is\ (?:that|this)|am\ i|did\ i\ get\ that|does\ that\ (?:sound|look|match)"
+    r"|do\ i\ have\ that|as\ well|too)\b[^?.]{0,40}|right|correct|yes|ja|richtig|oder)?\s*\?[\s*_]*$",
     re.VERBOSE,
 )
 _HEAD = re.compile(
-    r"(?:(?:just\ |quick\ )?(?:to\ )?(?:confirm(?:ing)?|double[-\ ]?check(?:ing)?|check(?:ing)?|verify|clarify|make\ sure|be\ sure)|so|ok(?:ay)?|got\ it|let\ me\ confirm|before\ (?:i|we)\ (?:start|continue|go\ on)|understood|then"
-    r"|(?:can|could)\ you\ confirm(?:\ that)?|am\ i\ right\ (?:that|in\ (?:thinking|assuming)(?:\ that)?)|is\ it\ (?:right|correct|true)\ that|(?:do|did)\ i\ understand\ (?:correctly|you\ correctly|right(?:ly)?)\ that|my\ understanding\ is\ that)[\s,.:;-]+(?:that\s+)?",
+    r"(?:(?:just\ |quick\ )?(?:to\ )?(?:confirm(?:ing)?|double[-\ ]?check(?:ing)?|check(?:ing)?|verify"
+    r"|clarify|make\ sure|be\ sure)|so|ok(?:ay)?|got\ it|let\ me\ confirm|before\ (?:i|we)\ (?:start"
+    r"|continue|go\ on)|understood|then"
+    r"|(?:can|could)\ you\ confirm(?:\ that)?|am\ i\ right\ (?:that|in\ (?:thinking|assuming)(?:\ that)?)"
+    r"|is\ it\ (?:right|correct|true)\ that|(?:do|did)\ i\ understand\ (?:correctly|you\ correctly"
+    r"|right(?:ly)?)\ that|my\ understanding\ is\ that)[\s,.:;-]+(?:that\s+)?",
     re.VERBOSE,
 )
 _TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({DEFINED_BY}|the|always|only|not|[a-z]{{3,}}ed)\b", re.VERBOSE)
@@ -38,7 +43,7 @@ def asked(text: str) -> str:
     statement = said[-1]
     if len(said) > 1 and _SHORT.match(plain(statement)) and len(statement.split()) <= _FEWEST_WORDS + 1:
         statement = said[-2].rstrip(" .")
-    if signals.PLAN.search(plain(said[-1])) or signals.PLAN.search(plain(statement)):
+    if barred.PLAN.search(plain(said[-1])) or barred.PLAN.search(plain(statement)):
         return ""
     for _ in range(3):
         head = _HEAD.match(plain(statement))
@@ -68,11 +73,11 @@ def _is_fact(statement: str) -> bool:
     if (
         len(flat.split()) < _FEWEST_OF_A_FACT
         or not is_said(flat)
-        or signals.CODE.search(flat)
-        or signals.PASSING.search(flat)
+        or barred.CODE.search(flat)
+        or barred.PASSING.search(flat)
     ):
         return False
-    stated = signals.PREDICATE.search(flat) or signals.OURS.search(flat) or signals.DEFINED.search(flat)
-    if signals.HABITUAL.search(flat):
+    stated = forms.PREDICATE.search(flat) or forms.OURS.search(flat) or forms.DEFINED.search(flat)
+    if practice.HABITUAL.search(flat):
         return stated is not None
     return stated is not None and any(noun.domain is not None or "_" in noun.name for noun in nouns(statement))

@@ -75,8 +75,9 @@ _QUOTED_FROM_HERE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _HANDED_OVER = re.compile(
-    r"""(?:\b(?:summari[sz]e|translate|proofread|rewrite|rephrase|shorten|paraphrase|format|review|edit|polish|analy[sz]e|explain
-            |classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer|critique|debug|read|spellcheck
+    r"""(?:\b(?:summari[sz]e|translate|proofread|rewrite|rephrase|shorten|paraphrase|format|review|edit|polish|analy[sz]e
+            |explain|classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer|critique|debug|read
+            |spellcheck
             |turn\ this|make\ this|put\ this)\b
           |\b(?:here(?:'?s|\ is|\ are)|this\ is|below\ is|following\ is|see|got|received)\b.{0,40}
             \b(?:e-?mail|message|transcript|article|text|paragraph|doc|document|draft|page|ticket|notes?|log|logs|output|error|post
@@ -91,12 +92,15 @@ _HANDED_OVER = re.compile(
 
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]{1,40}+[\"')\]*_]{0,4}(?=\s|$)")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|vs|etc|approx|cf|incl|excl|ca|resp|mr|mrs|dr|st|z\.b|d\.h|bzw|usw|no(?=\.\s\d)|fig|inc|ltd|max|min)$"
+    r"(?:^|[\s(])(?:e\.g|i\.e|vs|etc|approx|cf|incl|excl|ca|resp|mr|mrs|dr|st|z\.b|d\.h|bzw|usw"
+    r"|no(?=\.\s\d)|fig|inc|ltd|max|min)$"
 )
 
 
 _ASIDE_WITHIN = re.compile(
-    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))",
+    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind"
+    r"|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our"
+    r"|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))",
     re.VERBOSE,
 )
 """Words that begin a statement in the middle of a sentence."""
@@ -124,6 +128,7 @@ def sentences(prompt: str) -> list[Sentence]:
 
 _PAIR = 2
 _MOST_ASIDES = 3
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
@@ -150,7 +155,7 @@ def _sentence(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) 
     starts = [0, *(aside.start() for aside in islice(_ASIDE_WITHIN.finditer(plain(text)), _MOST_ASIDES)), len(text)]
     for start, stop in pairwise(starts):
         part = text[start:stop].rstrip()
-        if part:
+        if _WORD.search(part):
             yield Sentence(
                 part, plain(part), begin + start, begin + start + len(part), paragraph, item and start == 0
             )
@@ -182,20 +187,14 @@ def _kinds(prompt: str) -> Iterator[tuple[int, int, str]]:
                 tag = ""
             yield start, stop, "none"
             continue
-        if _FENCE.match(line):
-            fence = not fence
-            before = ""
-            yield start, stop, "none"
-            continue
-        opened = _TAG.match(line.lstrip()[:300])
-        if opened and not fence:
-            if not opened[1] and f"</{opened[2]}>" not in line:
-                tag = opened[2]
-            yield start, stop, "none"
-            continue
+        opened = _opened(line)
         if _QUOTED_FROM_HERE.match(line[:300]):
             return
-        if fence or not line.strip() or _is_pasted(line, before):
+        if opened is not None and not fence:
+            tag = opened
+        fenced = _FENCE.match(line) is not None
+        fence = fence != fenced
+        if fence or fenced or opened is not None or _is_pasted(line, before):
             before = ""
             yield start, stop, "none"
             continue
@@ -207,6 +206,14 @@ def _kinds(prompt: str) -> Iterator[tuple[int, int, str]]:
         before = line
         if _HANDED_OVER.search(plain(line[-300:])):
             return
+
+
+def _opened(line: str) -> str | None:
+    """The tag that a line opens for those after it; empty if it closes one, or its own; None: there is none."""
+    found = _TAG.match(line.lstrip()[:300])
+    if found is None:
+        return None
+    return "" if found[1] or f"</{found[2]}>" in line else found[2]
 
 
 def _lines(prompt: str) -> Iterator[tuple[int, int]]:
@@ -231,6 +238,9 @@ def _goes_on(before: str, line: str) -> bool:
 
 
 def _is_pasted(line: str, before: str) -> bool:
+    """Whether a line is blank, or none that a person writes."""
+    if not line.strip():
+        return True
     head = line[:400]
     if _PASTED_LINE.match(head) or (_INDENTED.match(head) and not before and not _LIST_ITEM.match(head)):
         return True

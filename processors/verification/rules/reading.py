@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from processors.verification.rules import signals
-from processors.verification.rules.lexicon import Noun, nouns, subject_of
+from processors.verification.rules import barred, forms, leads, orders, practice
+from processors.verification.rules.before import Before, stems
+from processors.verification.rules.forms import Strength
+from processors.verification.rules.lexicon import Noun, nouns
 from processors.verification.rules.prose import Sentence, plain
-from processors.verification.rules.signals import Strength
 
 Stance = Literal["correction", "confirmation"]
 
@@ -16,69 +17,47 @@ _FEWEST_WORDS = 4
 """Of a statement."""
 _FEWEST_OF_A_RULE = 5
 _FIGURES = frozenset(
-    "churn,churn rate,mrr,arr,nps,csat,revenue,net revenue,dau,mau,wau,users,user,customers,customer,orders,sessions,conversion,conversion rate,"
-    "retention,retention rate,signups,cac,ltv,arpu,margin,gross margin,profit,headcount,latency,coverage,test coverage,clients,rows,row,deals".split(
-        ","
-    )  # noqa: SIM905  # a list of words
+    name.strip()
+    for name in [
+        "\n    churn",
+        " churn rate",
+        " mrr",
+        " arr",
+        " nps",
+        " csat",
+        " revenue",
+        " net revenue",
+        " dau",
+        " mau",
+        " wau",
+        " users",
+        " user",
+        " customers",
+        "\n    customer",
+        " orders",
+        " sessions",
+        " conversion",
+        " conversion rate",
+        " retention",
+        " retention rate",
+        " signups",
+        " cac",
+        "\n    ltv",
+        " arpu",
+        " margin",
+        " gross margin",
+        " profit",
+        " headcount",
+        " latency",
+        " coverage",
+        " test coverage",
+        " clients",
+        " rows",
+        "\n    row",
+        " deals\n    ",
+    ]
 )
 """What has another value each day."""
-
-
-_STEM = 5
-"""Letters, by which words are told apart."""
-_CONTENT_WORD = re.compile(r"[a-z0-9äöüß_#-]*[a-zäöüß][a-z0-9äöüß_#-]*")
-_NO_CONTENT = frozenset(
-    """the and for are was were has have had that this these those with from not but you your our its they them their there here will would should could can
-    may might must does did done being been into onto over under than then when where what which who how why all any each every only also just more most
-    some such very too yes yeah right correct exactly that's it's isn't don't doesn't we're i'm about after before because since until while use used using
-    one two now new get got per monthly weekly daily quarterly annually yearly month week day quarter year rather instead always never calculate computed
-    calculated compute count counted define defined measure measured make made take taken out off true false know like need needs und der die das ist
-    nicht""".split()  # noqa: SIM905  # a list of words
-)
-
-
-def stems(text: str) -> frozenset[str]:
-    """The beginnings of the words of a plain text that say what it is about."""
-    return frozenset(
-        word[:_STEM]
-        for word in _CONTENT_WORD.findall(text)
-        if len(word) > 2 and word not in _NO_CONTENT  # noqa: PLR2004  # "is", "to"
-    )
-
-
-_LEADING = re.compile(
-    r"^(?:so|ok|okay|then|i (?:assume|take it|believe|think|guess)(?: that)?|it (?:looks like|seems|appears)(?: that)?|just to confirm|your)\b[\s,:-]*",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the assistant said last, as the next sentence is read against it."""
-
-    stems: frozenset[str] = frozenset()
-    code: bool = False
-    acted: bool = False
-    said: bool = False
-    plan: bool = False
-    subject: str = ""
-
-    @classmethod
-    def of(cls, text: str) -> "Before":
-        """Of what was said; nothing if it is empty."""
-        flat = plain(text)
-        last = re.split(r"(?<=[.!?])\s+", text.strip())[-1]
-        subject = next(iter(subject_of(_LEADING.sub("", last))), "")
-        if not any(noun.domain not in {None, "engineering"} for noun in nouns(subject)):
-            subject = ""
-        return cls(
-            stems(flat),
-            signals.CODE.search(flat) is not None,
-            signals.ACTED.match(flat) is not None,
-            bool(flat.strip()),
-            signals.PLAN.search(plain(last)) is not None,
-            subject,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +101,7 @@ class Reading:
 def read(sentence: Sentence, before: Before) -> Reading:
     """Read a sentence of a prompt, against what the assistant has said before."""
     stance, soft, informs, begin = _leads(sentence.plain, answers=before.said)
-    end = begin + signals.end_of(sentence.plain[begin:])
+    end = begin + orders.end_of(sentence.plain[begin:])
     statement = sentence.plain[begin:end]
     text = sentence.text[begin:end]
     pronoun = _IT.match(statement)
@@ -133,12 +112,12 @@ def read(sentence: Sentence, before: Before) -> Reading:
         text, statement = named, plain(named)
     found = tuple(nouns(text))
     shared = len(stems(statement) & before.stems)
-    sarcastic = signals.SARCASM.search(sentence.plain) is not None
+    sarcastic = barred.SARCASM.search(sentence.plain) is not None
     return Reading(
         stance=stance,
         soft=soft,
         informs=informs,
-        topic=signals.TOPIC.match(sentence.plain) is not None,
+        topic=leads.TOPIC.match(sentence.plain) is not None,
         begin=begin,
         end=end,
         statement=statement,
@@ -147,26 +126,26 @@ def read(sentence: Sentence, before: Before) -> Reading:
         shared=shared,
         named=named,
         asks=sentence.plain[end:].rstrip("\"') ").endswith("?")
-        or signals.ASKS.search(sentence.plain[end:]) is not None,
+        or orders.ASKS.search(sentence.plain[end:]) is not None,
     )
 
 
 def _leads(text: str, *, answers: bool) -> tuple[Stance | None, bool, bool, int]:
-    """What leads to a statement: the stance, whether it is soft, whether it announces; and where the statement begins."""
+    """What leads to a statement: the stance, whether it is soft, whether it announces; where the statement begins."""
     stance: Stance | None = None
     soft = informs = False
     at = 0
     for _ in range(_MOST_LEADS):
         rest = text[at:]
-        if found := signals.NEGATION.match(rest):
+        if found := leads.NEGATION.match(rest):
             stance, soft = "correction", False
-        elif answers and (found := signals.ACTUALLY.match(rest) or signals.BUT.match(rest)):
+        elif answers and (found := leads.ACTUALLY.match(rest) or leads.BUT.match(rest)):
             stance, soft = "correction", soft or stance is None
-        elif found := signals.AFFIRMATION.match(rest):
+        elif found := leads.AFFIRMATION.match(rest):
             stance = stance or "confirmation"
-        elif found := signals.INFORMATION.match(rest) or signals.ANNOUNCED.match(rest):
+        elif found := leads.INFORMATION.match(rest) or leads.ANNOUNCED.match(rest):
             informs = True
-        elif not (found := signals.ASIDE.match(rest) or signals.PRAISE.match(rest) or signals.ACTUALLY.match(rest)):
+        elif not (found := leads.ASIDE.match(rest) or leads.PRAISE.match(rest) or leads.ACTUALLY.match(rest)):
             break
         if found.end() == 0:
             break
@@ -178,56 +157,61 @@ def strength_of(statement: str, found: tuple[Noun, ...], *, shared: int = 0) -> 
     """How sure it is that a plain statement with these nouns is a fact of an organisation."""
     if len(statement.split()) < _FEWEST_WORDS or not is_said(statement):
         return Strength.NONE
-    if not found and not shared and len(stems(statement)) < _FEWEST_OF_CONTENT:
-        return Strength.NONE
-    if not any("_" in noun.name for noun in found) and signals.is_of_the_world(statement):
+    unnamed = not found and not shared and len(stems(statement)) < _FEWEST_OF_CONTENT
+    if unnamed or (barred.is_of_the_world(statement) and not any("_" in noun.name for noun in found)):
         return Strength.NONE
     strength = _by_form(statement, found, shared=shared)
-    if strength is Strength.NONE or strength is Strength.RULED:
-        return strength
-    if signals.PASSING.search(statement) or _is_figure(statement, found):
-        return Strength.NONE
-    business = any(noun.domain in {"finance", "product", "operations", "data"} for noun in found)
-    if signals.CODE.search(statement) and not (business and strength >= Strength.DEFINED):
-        return Strength.NONE
-    if signals.SOFT_CODE.search(statement) and not business and strength < Strength.OURS:
+    if Strength.NONE < strength < Strength.RULED and _is_of_the_work(statement, found, strength):
         return Strength.NONE
     return strength
 
 
+def _is_of_the_work(statement: str, found: tuple[Noun, ...], strength: Strength) -> bool:
+    """Whether a plain statement is about the work at hand: how it stands, figures of the day, code."""
+    if barred.PASSING.search(statement) or _is_figure(statement, found):
+        return True
+    business = any(noun.domain in {"finance", "product", "operations", "data"} for noun in found)
+    if barred.CODE.search(statement) and not (business and strength >= Strength.DEFINED):
+        return True
+    return not business and strength < Strength.OURS and barred.SOFT_CODE.search(statement) is not None
+
+
 def is_said(statement: str) -> bool:
     """Whether a plain statement is none of a question, an order, an errand, a guess, and what others have said."""
-    if statement.rstrip("\"')] ").endswith("?") or signals.QUESTION.match(statement):
+    if statement.rstrip("\"')] ").endswith("?") or orders.QUESTION.match(statement):
         return False
-    if signals.is_order(statement) and not (signals.FORBIDS.match(statement) and signals.RULED.search(statement)):
+    if orders.is_order(statement) and not (orders.FORBIDS.match(statement) and forms.RULED.search(statement)):
         return False
-    barred = (signals.GUESS, signals.RETOLD, signals.FOREIGN, signals.ERRAND)
-    if any(pattern.search(statement) for pattern in barred):
+    if any(pattern.search(statement) for pattern in _NO_STATEMENTS):
         return False
-    return not re.match(r"if\b", statement) or signals.CONDITION.match(statement) is not None
+    return not re.match(r"if\b", statement) or forms.CONDITION.match(statement) is not None
+
+
+_NO_STATEMENTS = (barred.GUESS, barred.RETOLD, barred.FOREIGN, barred.ERRAND)
 
 
 def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strength:
-    if signals.RULED.search(statement) and len(statement.split()) >= _FEWEST_OF_A_RULE:
-        return Strength.RULED
-    if signals.DEFINED.search(statement):
-        return Strength.DEFINED
-    if signals.OURS.search(statement):
-        return Strength.OURS
-    known = shared or any(noun.domain not in {None, "engineering"} for noun in found)
-    if not known:
-        known = bool(found) and signals.CONTRAST.search(statement) is not None
-    ours = signals.US.search(statement) is not None
-    if not (known or ours or signals.HABITUAL.search(statement)) or (
-        _PRONOUN.match(statement) and not (found and contrasts(statement))
-    ):
+    for strength, form in _FORMS:
+        if form.search(statement) and (strength < Strength.RULED or len(statement.split()) >= _FEWEST_OF_A_RULE):
+            return strength
+    ours = barred.US.search(statement) is not None
+    habit = practice.HABITUAL.search(statement) is not None
+    unclear = _PRONOUN.match(statement) and not (found and contrasts(statement))
+    if unclear or not (habit or ours or _is_known(statement, found, shared=shared)):
         return Strength.NONE
-    habit = signals.HABITUAL.search(statement) is not None
-    if shared < _MANY_SHARED and signals.PREDICATE.search(statement) is None:
+    if shared < _MANY_SHARED and forms.PREDICATE.search(statement) is None:
         return Strength.NONE
-    if ours and (habit or contrasts(statement)):
-        return Strength.OURS
-    return Strength.STATED
+    return Strength.OURS if ours and (habit or contrasts(statement)) else Strength.STATED
+
+
+_FORMS = ((Strength.RULED, forms.RULED), (Strength.DEFINED, forms.DEFINED), (Strength.OURS, forms.OURS))
+
+
+def _is_known(statement: str, found: tuple[Noun, ...], *, shared: int) -> bool:
+    """Whether a plain statement is about something that organisations or the assistant have spoken of."""
+    if shared or any(noun.domain not in {None, "engineering"} for noun in found):
+        return True
+    return bool(found) and contrasts(statement)
 
 
 _IT = re.compile(r"(?:it|they)('?s|'?re)?(?=\s)")
@@ -239,12 +223,12 @@ _FEWEST_OF_CONTENT = 3
 
 
 def _is_figure(statement: str, found: tuple[Noun, ...]) -> bool:
-    return signals.VALUE.search(statement) is not None and any(noun.name.lower() in _FIGURES for noun in found)
+    return barred.VALUE.search(statement) is not None and any(noun.name.lower() in _FIGURES for noun in found)
 
 
 def contrasts(statement: str) -> bool:
     """Whether a plain statement says what is so and what is not."""
-    return signals.CONTRAST.search(statement) is not None
+    return forms.CONTRAST.search(statement) is not None
 
 
 def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
@@ -255,21 +239,20 @@ def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
         answers: whether it takes up what the assistant said, or is announced: then it is about no program.
 
     """
-    forms = (signals.HABITUAL, signals.KINDS, signals.CONTRAST)
-    if not any(form.search(reading.statement) for form in forms):
+    if not any(form.search(reading.statement) for form in (practice.HABITUAL, practice.KINDS, forms.CONTRAST)):
         return False
-    if answers or signals.MODAL.search(reading.statement) is None:
+    if answers or practice.MODAL.search(reading.statement) is None:
         return True
     people = (
         is_of_people(reading.statement)
-        or signals.MONEY.search(reading.statement) is not None
+        or practice.MONEY.search(reading.statement) is not None
         or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
     )
-    return signals.US.search(reading.statement) is not None or (
-        people and signals.FOR_ALL.search(reading.statement) is not None
+    return barred.US.search(reading.statement) is not None or (
+        people and practice.FOR_ALL.search(reading.statement) is not None
     )
 
 
 def is_of_people(statement: str) -> bool:
     """Whether a plain statement says who does, owns or approves something."""
-    return signals.OWNS.search(statement) is not None or signals.APPROVES.search(statement) is not None
+    return practice.OWNS.search(statement) is not None or practice.APPROVES.search(statement) is not None
