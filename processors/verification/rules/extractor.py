@@ -76,6 +76,8 @@ def _parted(sentence: Sentence) -> Iterator[Sentence]:
     if is_order(sentence.plain) or barred.ERRAND.match(sentence.plain):
         for boundary in islice(orders.CLAUSE.finditer(sentence.plain), _MOST_CLAUSES):
             start = boundary.end()
+            if ":" in sentence.plain[:start]:
+                break  # what follows is what the order is about: "rewrite this: …"
             flat = sentence.plain[start : start + orders.end_of(sentence.plain[start:])]
             strength = strength_of(flat, tuple(nouns(sentence.text[start:])))
             if strength >= Strength.OURS or (strength and practice.EACH_TIME.search(flat)):

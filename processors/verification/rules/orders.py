@@ -85,9 +85,9 @@ TAIL = re.compile(
 """What goes on after a statement in the same sentence, and is none."""
 _NO_TAILS = words(
     """
-    not never always only include exclude count sum treat store round test order set list report group build commit format
-    turn start limit query separate model forecast import export load take follow avoid move save call open drop consider
-    assume divide say think send log deploy
+    not never always only include exclude count sum treat store round test order set list report group build
+    commit format turn start limit query separate model forecast import export load take follow avoid move
+    save call open drop consider assume divide say think send log deploy
     """
 )
 CLAUSE = re.compile(
