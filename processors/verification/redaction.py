@@ -7,8 +7,8 @@ alone. What is here is pure, works on a text and replaces whole blocks.
 
 Sources of the forms: the pages of the issuers on their key formats (Anthropic, OpenAI, AWS "unique identifiers",
 GitHub "token formats", GitLab "token prefixes", Slack "token types", Google Cloud API keys, Stripe, npm, PyPI,
-Hugging Face, SendGrid, DigitalOcean, Databricks, Shopify, Vault), RFC 7468 (PEM), RFC 7519 (JWT), RFC 3986 (userinfo), and
-the rules that gitleaks publishes. What is known by the words before it: see :mod:`processors.verification.named`.
+Hugging Face, SendGrid, DigitalOcean, Databricks, Shopify, Vault), RFC 7468 (PEM), RFC 7519 (JWT), RFC 3986
+(userinfo), and the rules that gitleaks publishes. What words tell: :mod:`processors.verification.named`.
 
 Each pattern is linear: it begins at a fixed word or where no character of its own stands before, and repeats within
 limits or over characters that cannot begin it again.

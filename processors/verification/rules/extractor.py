@@ -73,7 +73,8 @@ _MOST_CLAUSES = 4
 
 def _parted(sentence: Sentence) -> Iterator[Sentence]:
     """A sentence; or two, where an order goes before a statement: "add the column, stock is always net of …"."""
-    if is_order(sentence.plain) or barred.ERRAND.match(sentence.plain):
+    answers = leads.NEGATION.match(sentence.plain) is not None
+    if not answers and (is_order(sentence.plain) or barred.ERRAND.match(sentence.plain)):
         for boundary in islice(orders.CLAUSE.finditer(sentence.plain), _MOST_CLAUSES):
             start = boundary.end()
             if ":" in sentence.plain[:start]:

@@ -142,21 +142,11 @@ _PREDICATE = (
     r"|werden|ist|sind|hat|beginnt|endet|enth(?:ä|ae)lt|z(?:ä|ae)hlt|umfasst)"
 )
 PREDICATE = re.compile(rf"(?:^|(?<=\W)){_PREDICATE}(?=\W|$)", re.VERBOSE)
-IT_IS = re.compile(
-    r"(?:it|that|this|they|these|those|both)(?:'?s|'?re|\ is|\ are|\ isn'?t|\ aren'?t|\ \w+s)?\b", re.VERBOSE
-)
 CONTRAST = any_of(
     r"(?:,\s*|\s-+\s*|\sand\s|\s\()not\s(?:the\s|on\s|in\s|by\s|a\s|an\s|at\s|from\s|to\s|just\s|per\s)?[\w\"'-]+",
     r"\b(?:rather\ than|instead\ of|as\ opposed\ to)\b",
     r"\b(?:isn'?t|aren'?t|is\ not|are\ not|don'?t|doesn'?t|do\ not|does\ not)\b[^.]{1,120}(?:[;,]"
     r"|\s-+)\s*(?:but|it'?s|they'?re|it\ is|we|our|rather)\b",
-)
-ADDITION = re.compile(
-    r"(?:and\ |so\ |then\ )?(?:we|it|it'?s|its|this|that|that'?s|they|these|those|both|each|one|the|our"
-    r"|an?|all|any|anything|everything|only|no|every|if|when|once|until|after|unless|so|in|for|by"
-    r"|internal\w*|note|exclu\w+|includ\w+|not"
-    r"|wir|das|die|der|dies\w*|es)\b",
-    re.VERBOSE,
 )
 CONDITION = re.compile(
     r"(?:if|when|whenever|once|for|unless|where|after|as\ soon\ as|wenn|falls)\b.{3,160}?(?:,"

@@ -4,15 +4,6 @@ import re
 
 from processors.verification.rules.words import any_of
 
-HABIT = re.compile(
-    r"\b(?:all|every|each|only|per|monthly|weekly|quarterly|annually|yearly|daily|hourly|exclusively"
-    r"|everywhere|never|always|as\ (?:our|the)|(?:fiscal|financial)\ year|starts?|begins?|ends?|net\ of"
-    r"|gross|source\ of\ truth"
-    r"|system\ of\ record|sla|policy|by\ default|at\ most|at\ least|within|except|excluding|including"
-    r"|based|immer|nur|jede[rsn]?|alle)\b",
-    re.VERBOSE,
-)
-"""What makes a practice of something that is done."""
 HABITUAL = any_of(
     r"\b(?:always|never|only|every|each|nobody|no\ one|all|any|whatever|by\ design|no\ longer|any\ ?more"
     r"|regardless|even\ if|for\ historical\ reasons|must\ (?:not|never)|may\ not|not\ allowed|offset\ by"

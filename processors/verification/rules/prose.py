@@ -76,9 +76,8 @@ _QUOTED_FROM_HERE = re.compile(
 )
 _HANDED_OVER = re.compile(
     r"""(?:\b(?:summari[sz]e|translate|proofread|rewrite|rephrase|shorten|paraphrase|format|review|edit|polish|analy[sz]e
-            |explain|classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer|critique|debug
-            |read|spellcheck
-            |turn\ this|make\ this|put\ this)\b
+            |explain|classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer
+            |critique|debug|read|spellcheck|turn\ this|make\ this|put\ this)\b
           |\b(?:here(?:'?s|\ is|\ are)|this\ is|below\ is|following\ is|see|got|received)\b.{0,40}
             \b(?:e-?mail|message|transcript|article|text|paragraph|doc|document|draft|page|ticket|notes?|log|logs|output|error|post
             |review|snippet|conversation|thread|comment|response|copy|abstract|memo|report|passage|excerpt|prompt|quote|slack)\b

@@ -19,7 +19,10 @@ BEGIN, END = "-----BEGIN RSA PRIVATE KEY-----\n", "-----END RSA PRIVATE KEY-----
         ("use sk-ant-api03-abcDEF0123456789abcDEF-xyz please", "sk-ant-api03-abcDEF0123456789abcDEF-xyz"),
         ("OPENAI=sk-proj-Abc123Def456Ghi789Jkl", "sk-proj-Abc123Def456Ghi789Jkl"),
         ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
-        ("ASIAIOSFODNN7EXAMPLE, wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        (
+            "ASIAIOSFODNN7EXAMPLE, wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
         ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
         ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
         ("gho_abcdefghijklmnopqrstuvwxyz0123456789", "gho_abcdefghijklmnopqrstuvwxyz0123456789"),
@@ -101,7 +104,25 @@ def test_a_private_key_is_replaced_whole_or_cut_off(text, left):
     assert redact(text) == left
 
 
-WORDS = ["password", "token", "key", "is", "=", ":", '"', "'", " ", "\n", "hunter2", "a1B2c3D4e5F6", MARK, "sk-", "://", "@", "x"]
+WORDS = [
+    "password",
+    "token",
+    "key",
+    "is",
+    "=",
+    ":",
+    '"',
+    "'",
+    " ",
+    "\n",
+    "hunter2",
+    "a1B2c3D4e5F6",
+    MARK,
+    "sk-",
+    "://",
+    "@",
+    "x",
+]
 
 
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=30).map("".join))
@@ -111,7 +132,20 @@ def test_redacting_again_changes_nothing(text):
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "token", "password = ", BEGIN, END, "://a:", "eyJaaaaaaaa.", "key ", "A_", "password for a ", "a1B/", "sk-"],
+    [
+        "a",
+        "token",
+        "password = ",
+        BEGIN,
+        END,
+        "://a:",
+        "eyJaaaaaaaa.",
+        "key ",
+        "A_",
+        "password for a ",
+        "a1B/",
+        "sk-",
+    ],
 )
 def test_the_time_grows_with_the_length(piece):
     def seconds(size):
