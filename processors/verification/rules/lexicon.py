@@ -164,7 +164,7 @@ _NO_PLURALS = {
     "accounts",
     "prices",
 }
-_WORD = re.compile(r"[^\W\d_](?:[\w&]|[-/](?=\w))*|p&l", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_][\w&]*(?:[-/][\w&]+)*")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,40}){1,8}", re.IGNORECASE)
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9]{1,5}s?")
 _NO_ACRONYMS = words(
