@@ -35,6 +35,7 @@ from daemon.wire import (
     send,
     sheet_of,
 )
+from processors.contract import PauseError
 from processors.registry import GROUP, ProcessorError, Registered, register
 
 PR_SET_PDEATHSIG = 1
@@ -123,6 +124,7 @@ def _done(spec: Registered, shapes: Mapping[str, Shape], task: Task) -> Done | F
             items=given.items,
             rows={name: sheet_of(shapes[name], part) for name, part in given.rows.items()},
             updates={name: [sheet_of(shapes[name], part) for part in news] for name, news in given.updates.items()},
+            replaces=given.replaces,
             carry=given.carry,
             lines=given.lines,
             malformed=given.malformed,
@@ -130,8 +132,9 @@ def _done(spec: Registered, shapes: Mapping[str, Shape], task: Task) -> Done | F
         )
     except (ProcessorFailedError, ContractError, MemoryError, KeyboardInterrupt) as error:
         cause = cause_of(error)
+        pause = cause.seconds if isinstance(cause, PauseError) else None
         # One that has used up its memory may be full of what runs before this one have left.
-        return Failed(describe(cause), worn=isinstance(cause, MemoryError))
+        return Failed(describe(cause), worn=isinstance(cause, MemoryError), pause=pause)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import duckdb
 import typer
 from rich.console import Console
 
-from daemon.commands import ask, change, host
+from daemon.commands import ask, change, host, knowledge
 from daemon.commands.doctor import doctor
 from daemon.commands.options import (
     Config,
@@ -271,6 +271,7 @@ for _command in (ask.status, ask.top, ask.query, ask.quarantine, ask.export, usa
 for _on_host in (host.install, host.uninstall):
     app.command()(_on_host)
 app.command()(doctor)
+app.add_typer(knowledge.app, name="knowledge")
 app.command(name="run-processor")(change.run_processor)
 app.command(name="rebuild")(rebuild_command)
 

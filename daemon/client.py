@@ -94,6 +94,10 @@ class Client(Protocol):
         """Give what is in quarantine a new chance; returns which."""
         ...
 
+    def order(self, processor: str, order: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Have a processor carry out an order of its own, such as ``approve`` of ``verification``; see README."""
+        ...
+
     def export(self, folder: Path, tables: Sequence[str] = (), progress: Progress = ...) -> dict[str, int]:
         """Write tables as Parquet, one folder each; returns the number of rows by table."""
         ...
@@ -212,6 +216,10 @@ class Remote:
         return list(
             self._json("POST", "/quarantine/requeue", {"processor": processor, "session": session})["sessions"]
         )
+
+    def order(self, processor: str, order: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """See :meth:`Client.order`."""
+        return self._json("POST", f"/processors/{_quoted(processor)}/orders/{_quoted(order)}", dict(fields))
 
     def scan(self) -> dict[str, Any]:
         """Have the daemon compare every file with what was processed, now; see ``POST /scan`` in README."""

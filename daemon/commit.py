@@ -49,6 +49,11 @@ class Commit:
         return sum(map(len, self.rows.values()))
 
     @property
+    def changes_rows(self) -> bool:
+        """Whether any row of a result table is not as before."""
+        return bool(self.replaces or self.moved_from or self.rows or self.updates)
+
+    @property
     def cells(self) -> int:
         """How many values there are in all rows, and in what changes rows."""
         parts = [*self.rows.values(), *(part for news in self.updates.values() for part in news)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from daemon import audit, corrections, failures
+from daemon import audit, corrections, failures, processor_orders
 from daemon.audit import Peer
 from daemon.cursor import Signature
 from daemon.engine import Engine
@@ -23,6 +23,9 @@ QUIET_SECONDS = 10.0
 """How long an order waits for a run under way on one of its sessions."""
 
 WRITE_SECONDS = 30.0
+STEPS_SECONDS = 10.0
+"""How long an order waits for the steps that follow from it; they are taken anyway."""
+
 POLL_SECONDS = 0.5
 SCAN_SECONDS = 3600.0
 
@@ -66,6 +69,8 @@ class Control:
             while not lane.wait_round(POLL_SECONDS):
                 if processor in self._engine.paused():
                     raise UnavailableError(f"{processor} is paused: too many of its runs hang", "restart the daemon")
+                if reason := lane.waits_for():
+                    raise UnavailableError(f"{processor} waits: {reason}")
                 if stopped():
                     break
             return asdict(begun.counts)
@@ -107,6 +112,25 @@ class Control:
         for lane in lanes:
             lane.requeue({key: failed_at for name, key, failed_at in done if name == lane.spec.name})
         return [(name, key) for name, key, _ in done]
+
+    def order(self, processor: str, name: str, fields: Mapping[str, str], who: str) -> dict[str, Any]:
+        """Have a processor carry out an order of its own, and take the steps that follow from it.
+
+        Returns:
+            What came of it; ``settled``: whether the steps have been taken already.
+
+        Raises:
+            UnknownNameError: there is no such processor or order, or it names what is not there.
+            ConfigError: it cannot be carried out.
+            UnavailableError, duckdb.Error: the database cannot be written.
+
+        """
+        order = processor_orders.find(self._lane(processor).spec, name, fields)
+        answer = self._engine.writer.carry_out(
+            lambda conn: processor_orders.carry_out(conn, order, fields, who), WRITE_SECONDS
+        )
+        settled = not order.steps or self._engine.steps.ask(processor, STEPS_SECONDS)
+        return answer | {"settled": settled}
 
     def scan(self, stopped: Stopped) -> dict[str, Any]:
         """Compare every file with what was processed, now; what is found is processed in the background.

@@ -25,12 +25,13 @@ from daemon.isolated import host_of
 from daemon.lane import Lane
 from daemon.memory import give_back
 from daemon.outcome import Outcomes
+from daemon.overall import remove
 from daemon.queued import Order
 from daemon.refusals import Refusals
+from daemon.steps import Steps
 from daemon.store import open_database, sibling, store_errors, transaction
-from daemon.tables import ResultTable, make_tables, stored_as
+from daemon.tables import ResultTable, make_tables, names_of
 from daemon.transcript import Transcripts
-from daemon.views import shown_as
 from daemon.worker import Workers
 from daemon.writer import Writer
 from processors.registry import Registered
@@ -43,6 +44,9 @@ GC_THRESHOLDS = (20_000, 10, 100)
 """A full collection stops all threads, for 250 ms with 100,000 sessions in memory, and finds next to nothing, as
 little here is cyclic: so it is rare. And the young are collected later, as rows that wait for their commit are no
 garbage yet: by default they are walked again and again, which costs a cold start a tenth of its time."""
+
+STEP_SECONDS = 1.0
+"""What a step gets to end at a stop: nothing of it is lost, it is taken anew at the next start."""
 
 WRITE_SECONDS = 5.0
 """What the writer gets to write at a stop, at least."""
@@ -112,6 +116,8 @@ class Engine:
                         settings.workers,
                     )
                 )
+        running = [spec for spec in processors if spec.name in tables]
+        self.steps = Steps(running, self.connect, self.writer, self.events)
         self._notes.clear()
         del names
         give_back(self._conn, self._memory_limit)
@@ -129,8 +135,11 @@ class Engine:
         taken: set[str] = set()
         for spec in processors:
             try:
-                tables[spec.name] = make_tables(self._conn, spec.tables, spec.views, taken)
-                taken.update(*map(stored_as, spec.tables), *map(shown_as, spec.views))
+                tables[spec.name] = make_tables(self._conn, spec.tables, spec.views, taken, spec.overall)
+                taken.update(names_of(spec))
+                for name, rows in remove(self._conn, spec.tables, spec.removals).items():
+                    if rows:
+                        self.events.removed(spec.name, name, rows)
             except ContractError as error:
                 self.events.processor_unusable(f"{spec.name}: {error}")
         return tables
@@ -173,6 +182,7 @@ class Engine:
         for workers in self._workers:
             workers.start()
         self.writer.start()
+        self.steps.start()
 
     def changed(self, keys: Collection[str]) -> bool:
         """These sessions changed just now; returns whether that is noted: if not, it is for a scan to find."""
@@ -200,6 +210,7 @@ class Engine:
         """Supervise; call this about every second."""
         for workers in self._workers:
             workers.tick()
+        self.steps.tick()
 
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed."""
@@ -214,8 +225,10 @@ class Engine:
         return [workers.processor for workers in self._workers if workers.paused]
 
     def troubles(self) -> list[str]:
-        """What keeps processors from being run: their own processes cannot be started."""
-        return [f"{workers.processor}: {workers.trouble}" for workers in self._workers if workers.trouble]
+        """What keeps processors from being run: their processes cannot be started, or they wait for something."""
+        troubles = [f"{workers.processor}: {workers.trouble}" for workers in self._workers if workers.trouble]
+        waits = [f"{lane.spec.name} waits: {reason}" for lane in self.lanes if (reason := lane.waits_for())]
+        return troubles + waits + self.steps.troubles()
 
     def abandoned(self) -> dict[str, int]:
         """By processor, how many of its runs hang in threads that were abandoned."""
@@ -224,7 +237,8 @@ class Engine:
     def close(self, timeout: float) -> bool:
         """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""
         deadline = time.monotonic() + timeout
-        ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
+        ended = [self.steps.close(STEP_SECONDS)]
+        ended += [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
         written = self.writer.close(max(WRITE_SECONDS, deadline - time.monotonic()))
         self._notes.clear()  # whatever still runs was given up, and has not ended the process

@@ -4,7 +4,11 @@ import os
 import traceback
 from pathlib import Path
 
+from processors.contract import PauseError
+
 OVER_BUDGET = "it took longer than its budget"
+MOST_TOLD = 1_000
+"""Characters of what somebody else's code says of an error."""
 
 
 class SessiondError(Exception):
@@ -139,6 +143,8 @@ def describe(error: BaseException) -> str:
     """
     if isinstance(error, SessiondError):
         return printable(error)
+    if isinstance(error, PauseError):  # whose reason is written for operators
+        return printable(error.reason[:MOST_TOLD])
     name = type(error).__name__
     # A processor may raise one with other words than the system's.
     if isinstance(error, OSError) and error.errno and error.strerror == os.strerror(error.errno):

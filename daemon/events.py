@@ -216,6 +216,26 @@ class Events:
         """A processor does not run any more until the daemon restarts."""
         self._tell("error", "lane_paused", processor=processor, reason=reason)
 
+    def processor_waits(self, processor: str, reason: str, seconds: float) -> None:
+        """A processor cannot run for a reason that has nothing to do with a session; no attempt is counted."""
+        self._tell("warning", "processor_waits", processor=processor, reason=reason, retry_seconds=round(seconds, 1))
+
+    def processor_goes_on(self, processor: str) -> None:
+        """What a processor waited for is there again."""
+        self._tell("info", "processor_goes_on", processor=processor)
+
+    def step_taken(self, processor: str, step: str, seconds: float) -> None:
+        """What follows from the rows of all sessions is up to date."""
+        self._tell("debug", "step_taken", processor=processor, step=step, duration_ms=round(seconds * 1000))
+
+    def step_failed(self, processor: str, error: str, seconds: float) -> None:
+        """A step over all sessions failed, or waits for something; what was there stays, and it is tried again."""
+        self._tell("warning", "step_failed", processor=processor, error=error, retry_seconds=round(seconds, 1))
+
+    def removed(self, processor: str, table: str, rows: int) -> None:
+        """Rows were removed, because the settings say that they must not be there."""
+        self._tell("info", "removed", processor=processor, table=table, rows=rows)
+
     def odd_result(self, processor: str, kind: str) -> None:
         """A whole-session processor returned something that is no result; it counts as empty."""
         self._tell("warning", "odd_result", processor=processor, kind=kind)

@@ -20,7 +20,15 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from daemon.cursor import username_of
-from daemon.errors import NotStartedError, OverBudgetError, ProcessDiedError, ReportedError, describe, printable
+from daemon.errors import (
+    MOST_TOLD,
+    NotStartedError,
+    OverBudgetError,
+    ProcessDiedError,
+    ReportedError,
+    describe,
+    printable,
+)
 from daemon.processing import Given, Lines, ProcessorFailedError, process
 from daemon.shapes import Shape
 from daemon.wire import (
@@ -36,6 +44,7 @@ from daemon.wire import (
     receive,
     send,
 )
+from processors.contract import PauseError
 from processors.registry import Registered
 
 START_SECONDS = 60.0
@@ -51,7 +60,6 @@ END_SECONDS = 1.0
 """The same for one that has closed its socket, which is what an end begins with."""
 
 POLL_SECONDS = 0.005
-MOST_TOLD = 1_000  # characters of an error
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether the process is still there, as another one that it has begun may hold its socket."""
@@ -168,6 +176,8 @@ class InProcess:
             raise ProcessorFailedError from ProcessDiedError(how)
         if reply.worn:
             self._end()
+        if reply.pause is not None:
+            raise ProcessorFailedError from PauseError(printable(reply.error[:MOST_TOLD]), reply.pause)
         raise ProcessorFailedError from ReportedError(printable(reply.error[:MOST_TOLD]))
 
     def kill(self) -> None:
@@ -283,7 +293,7 @@ class InProcess:
             rows[name] = part_from(self._shapes[name], sheet, shared)
         for name, sheets in done.updates.items():
             updates[name] = [part_from(self._shapes[name], sheet, {"session_file": lines.key}) for sheet in sheets]
-        return Given(done.items, rows, updates, done.carry, done.lines, done.malformed, done.ratios)
+        return Given(done.items, rows, updates, done.replaces, done.carry, done.lines, done.malformed, done.ratios)
 
 
 def _has_ended(process: subprocess.Popen[bytes], patience: float = 0.0) -> bool:

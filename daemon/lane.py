@@ -4,6 +4,7 @@ Its state, and the condition that guards it, are :mod:`daemon.lane_state`'s. The
 :mod:`daemon.worker`) wait on it; how their runs end is :mod:`daemon.outcome`'s.
 """
 
+import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ class Lane(LaneState):
 
     def take(self, *, backlog: bool) -> Taken | None:
         """The next session that is due; call with ``wake`` held."""
-        if self._held:
+        if self._stands():
             return None
         taken = self._pending.take(self.clock(), backlog=backlog)
         if taken is None:
@@ -154,7 +155,8 @@ class Lane(LaneState):
 
     def next_due(self, *, backlog: bool) -> float | None:
         """Seconds until a session is due; call with ``wake`` held."""
-        return None if self._held else self._pending.next_due(self.clock(), backlog=backlog)
+        stands, due = self._stands(), self._pending.next_due(self.clock(), backlog=backlog)
+        return None if due is None or math.isinf(stands) else max(due, stands)
 
     def job(self, key: str, conn: duckdb.DuckDBPyConnection) -> Job:
         """What is known about a session that is about to be run.
@@ -232,6 +234,19 @@ class Lane(LaneState):
         """A run failed; returns what is remembered, and when it is tried again. :meth:`done` ends the run."""
         with self.wake:
             return self._failures.add(key, content, signature, error, self.clock())
+
+    def pause(self, reason: str, seconds: float) -> bool:
+        """The processor cannot run for so long; returns whether that is news."""
+        with self.wake:
+            return self._pause.begin(reason, seconds, self.clock())
+
+    def goes_on(self) -> bool:
+        """The processor can run; returns whether it could not before."""
+        with self.wake:
+            went_on = self._pause.end()
+            if went_on:
+                self.wake.notify_all()
+            return went_on
 
     def committed(self, key: str, cursor: Cursor, moved_from: Sequence[str]) -> None:
         """A run is durable. :meth:`done` ends it."""

@@ -4,12 +4,14 @@ All of it is guarded by one condition, which is never held while a file is read,
 queued.
 """
 
+import math
 import threading
 from collections.abc import Callable
 
 from daemon.config import Settings
 from daemon.failures import Failure, Failures
 from daemon.moves import Moves
+from daemon.pause import Pause
 from daemon.pending import Pending
 from daemon.round import Round
 from daemon.sessions import Sessions
@@ -41,11 +43,16 @@ class LaneState:
         self.run_ended = threading.Condition(lock)
         self.closed = False  # guarded by wake, like all that follows
         self._pending = Pending(
-            settings.debounce_ms / 1000, settings.max_delay_ms / 1000, spec.cadence_seconds, most_running=MOST_RUNNING
+            settings.debounce_ms / 1000,
+            settings.max_delay_ms / 1000,
+            spec.cadence_seconds,
+            idle=spec.idle_seconds,
+            most_running=MOST_RUNNING,
         )
         self._sessions = Sessions()
         self._failures = Failures(spec.name, settings)
         self._moves = Moves()
+        self._pause = Pause()
         self._held = 0  # orders under way: no run may begin
         self._writing: set[str] = set()  # running, and already handed over to be written
         self._discarded: set[str] = set()  # running, and not to be handed over: an order has come before
@@ -54,12 +61,18 @@ class LaneState:
     def idle(self) -> bool:
         """Whether everything that is known to have changed is committed or in quarantine."""
         with self.wake:
-            return self._pending.idle() and all(failure.quarantined for failure in self._failures.known.values())
+            failing = any(not failure.quarantined for failure in self._failures.known.values())
+            return self._pending.idle() and not failing and not self._pause.reason
 
     def drained(self) -> bool:
-        """Whether everything that was behind had its turn; what failed may be waiting for another."""
+        """Whether everything that was behind had its turn, as far as it can; what failed may wait for another."""
         with self.wake:
-            return self._pending.idle()
+            return self._pending.idle() or bool(self._pause.reason and not any(self._pending.running()))
+
+    def waits_for(self) -> str:
+        """What the processor cannot run without, and is not to be had now; empty: nothing."""
+        with self.wake:
+            return self._pause.reason
 
     def failures(self) -> list[Failure]:
         """The sessions that failed, in quarantine or not."""
@@ -117,6 +130,11 @@ class LaneState:
         return cursor.offset / size if cursor is not None and 0 < cursor.offset < size else 0.0
 
     def mark(self) -> int | None:
-        """Changes as long as the lane gets on, see :meth:`Pending.mark`; None while an order holds it up."""
+        """Changes as long as the lane gets on, see :meth:`Pending.mark`; None while it is not to."""
         with self.wake:
-            return None if self._held else self._pending.mark(self.clock())
+            return None if self._stands() else self._pending.mark(self.clock())
+
+    def _stands(self) -> float:
+        """Seconds for which no run may begin; infinite if it is not known how many. Call with ``wake`` held."""
+        running = any(self._pending.running())
+        return math.inf if self._held else self._pause.left(self.clock(), running=running)

@@ -2,23 +2,27 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from daemon import audit, corrections, failures
+from daemon import audit, corrections, failures, processor_orders
 from daemon.api.listing import MOST, sessions
 from daemon.audit import Peer
 from daemon.config import Settings
 from daemon.errors import ConfigError, SessiondError, StoreLockedError, UnknownNameError, describe, printable
 from daemon.export import stream_tables, write_parquet
+from daemon.overall import replaced
 from daemon.query.queries import Queries, Work
 from daemon.runner import run_processor
+from daemon.steps import take_step
 from daemon.store import open_database, read_database, sibling, transaction
+from daemon.tables import make_tables
 from processors.registry import Registered
 from processors.registry import load as load_processors
 
@@ -131,6 +135,23 @@ class Local:
             return [(name, key) for name, key, _ in failures.requeue(conn, processor, session)]
 
         return _listed(self._order("requeue", parameters, requeue))
+
+    def order(self, processor: str, order: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """See :meth:`daemon.client.Client.order`."""
+        spec = self._spec(processor)
+        asked = processor_orders.find(spec, order, fields)
+
+        def carry_out(conn: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+            with transaction(conn):
+                make_tables(conn, spec.tables, spec.views, (), spec.overall)
+                answer = processor_orders.carry_out(conn, asked, fields, Peer.myself().username)
+            for step in spec.steps:
+                if step.name in asked.steps:
+                    take_step(conn, step, partial(replaced, conn), lambda: False)
+            return answer | {"settled": True}
+
+        done: dict[str, Any] = self._order(order, {"processor": processor, **fields}, carry_out, atomic=False)
+        return done
 
     def export(
         self,

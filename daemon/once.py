@@ -27,6 +27,7 @@ from daemon.scan import scan
 from processors.registry import Registered
 
 POLL_SECONDS = 0.05
+STEPS_SECONDS = 3600.0
 
 
 def scan_once(
@@ -70,6 +71,8 @@ def scan_once(
     engine.behind(found)
     try:
         _wait(engine, meter, files=len(found), size=sum(seen.size for _, seen in found), progress=progress)
+        for lane in engine.lanes:
+            engine.steps.ask(lane.spec.name, STEPS_SECONDS)
         failed = unread.files + [
             {
                 "processor": lane.spec.name,

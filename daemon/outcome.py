@@ -35,6 +35,7 @@ from daemon.refusals import Refusals
 from daemon.run import content_of
 from daemon.store import cannot_write, is_conflict, is_damaged, out_of_memory
 from daemon.writer import Writer
+from processors.contract import PauseError
 
 BUSY_SECONDS = 0.2
 """Wait for whoever is busy with the same file under its other name, or with the same rows."""
@@ -103,6 +104,7 @@ class Outcomes:
             return
         self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
         if commit.ran:
+            self._goes_on()
             self._lane.note(taken.key, "processed", items=commit.items)
         elif commit.entry.cursor.fingerprint != ADOPTED and (
             look.offset < look.signature.size or not look.signature.size
@@ -176,10 +178,25 @@ class Outcomes:
             # Not this session's fault either, and told of the processor as a whole.
             self._lane.note(taken.key, "failed", error=describe(error))
             self._lane.done(taken.key, None, again=self._lane.clock() + AGAIN_SECONDS)
+        elif isinstance(cause, PauseError):
+            self._pause(taken.key, cause)
         else:
             if isinstance(cause, OverBudgetError):
                 self._events.abandoned(self._name, printable(taken.key), run=taken.run, seconds=cause.seconds)
+            self._goes_on()
             self.fail(taken, about, describe(cause))
+
+    def _pause(self, key: str, cause: PauseError) -> None:
+        """The processor cannot run at all; so it is told of the processor, and no session is to blame."""
+        reason = describe(cause)
+        self._lane.note(key, "failed", error=reason)
+        if self._lane.pause(reason, cause.seconds):
+            self._events.processor_waits(self._name, reason, cause.seconds)
+        self._lane.done(key, None, again=self._lane.clock())
+
+    def _goes_on(self) -> None:
+        if self._lane.goes_on():
+            self._events.processor_goes_on(self._name)
 
     def _gone(self, key: str) -> None:
         """There is no such file any more. Its rows stay."""

@@ -88,16 +88,24 @@ class Pending:
         debounce: quiet time to wait for after a change.
         max_delay: the longest that the debounce may put off a change.
         cadence: least time between the beginnings of two runs on one session.
+        idle: a session that has not changed for so long is run although its cadence is not over.
         most_running: no backlog is taken while so many runs are under way, their commits included.
 
     """
 
     def __init__(
-        self, debounce: float, max_delay: float, cadence: float = 0.0, *, most_running: float = math.inf
+        self,
+        debounce: float,
+        max_delay: float,
+        cadence: float = 0.0,
+        *,
+        idle: float = math.inf,
+        most_running: float = math.inf,
     ) -> None:
         self._debounce = debounce
         self._max_delay = max_delay
         self._cadence = cadence
+        self._idle = idle
         self._most_running = most_running
         self._waiting: dict[str, _Waiting] = {}
         self._heap: list[tuple[float, str]] = []  # may hold entries that are out of date: _waiting decides
@@ -121,7 +129,7 @@ class Pending:
         if waiting is not None and waiting.unfinished:
             waiting.first_change = first
             return
-        self._wait(key, min(now + self._debounce, first + self._max_delay), first, now)
+        self._wait(key, self._debounced(first, now), first, now, now)
 
     def behind(self, key: str, now: float) -> None:
         """A session has not been processed as it is; it is not known to be changing now."""
@@ -129,7 +137,7 @@ class Pending:
             self._again.setdefault(key, (now, now))
         elif not self.is_pending(key):
             if self._cadence_ends(key) > now:
-                self._wait(key, now, now, now)
+                self._wait(key, now, now, now, now)
             else:
                 self._waiting.pop(key, None)
                 self._backlog.add(key)
@@ -194,7 +202,7 @@ class Pending:
             self._owed[key] = taken.since
         if key in self._again:
             first, last = self._again.pop(key)
-            self._wait(key, min(last + self._debounce, first + self._max_delay), first, now)
+            self._wait(key, self._debounced(first, last), first, last, now)
 
     def next_due(self, now: float, *, backlog: bool = True) -> float | None:
         """Seconds until :meth:`take` has something, or None if nothing waits."""
@@ -270,8 +278,11 @@ class Pending:
         changed = any(entry.first_change is not None or entry.unfinished for entry in self._waiting.values())
         return not (self._running or self._backlog or changed)
 
-    def _wait(self, key: str, due: float, first_change: float, now: float) -> None:
-        due = max(due, self._cadence_ends(key), now)
+    def _debounced(self, first_change: float, last_change: float) -> float:
+        return min(last_change + self._debounce, first_change + self._max_delay)
+
+    def _wait(self, key: str, due: float, first_change: float, last_change: float, now: float) -> None:
+        due = max(due, min(self._cadence_ends(key), last_change + self._idle), now)
         self._waiting[key] = _Waiting(due, first_change)
         heapq.heappush(self._heap, (due, key))
         if len(self._heap) > 64 + 4 * len(self._waiting):  # mostly out of date

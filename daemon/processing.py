@@ -60,6 +60,7 @@ class Given:
     items: int = 0
     rows: Mapping[str, Part] = field(default_factory=dict)
     updates: Mapping[str, list[Part]] = field(default_factory=dict)
+    replaces: bool = False
     carry: bytes | None = None
     lines: int = 0
     malformed: int = 0
@@ -97,6 +98,7 @@ def process(spec: Registered, shapes: Mapping[str, Shape], lines: Lines, at: dat
             items=count_of(result),
             rows=rows,
             updates=updates,
+            replaces=bool(result.replaces),
             carry=_encoded(spec, result.carry),
             lines=batch.well_formed_lines,
             malformed=batch.malformed_lines,

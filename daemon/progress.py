@@ -96,10 +96,11 @@ class Progress:
 
 
 def working_parts(engine: Engine) -> list[Part]:
-    """The writer and the lanes."""
+    """The writer, the steps and the lanes."""
     writer = engine.writer
     write = Part("the writer", lambda: writer.persistence.busy_since, *WRITER_SECONDS, alive=writer.sound)
-    return [write, *(_lane(engine, lane) for lane in engine.lanes)]
+    steps = Part("the steps", lambda: None, *LANE_SECONDS, alive=engine.steps.sound)
+    return [write, steps, *(_lane(engine, lane) for lane in engine.lanes)]
 
 
 def scanner_part(survey: Survey) -> Part:

@@ -16,9 +16,8 @@ from daemon.positions import Entry, append, next_sequence
 from daemon.salvage import STATE, Old, OldTable, Salvaged, reason_of
 from daemon.schema import OWN_TABLES
 from daemon.store import migrate, scalar, transaction
-from daemon.tables import ResultTable, make_tables, stored_as
+from daemon.tables import ResultTable, make_tables, names_of, stored_as
 from daemon.transcript import Transcripts
-from daemon.views import shown_as
 from processors.registry import Registered
 
 _SESSION = ("processor_name", "session_file")
@@ -37,10 +36,10 @@ def result_tables(
     taken: set[str] = set()
     for spec in processors:
         try:
-            made[spec.name] = make_tables(conn, spec.tables, spec.views, taken)
+            made[spec.name] = make_tables(conn, spec.tables, spec.views, taken, spec.overall)
         except ContractError:  # the scan has told of it
             continue
-        taken.update(*map(stored_as, spec.tables), *map(shown_as, spec.views))
+        taken.update(names_of(spec))
     return made
 
 
@@ -71,7 +70,7 @@ class Rescue:
         self._whole = [spec.name for spec in self._known if not spec.incremental]
         self._taken = set(OWN_TABLES) | {"session_extraction_state"}
         for spec in self._known:
-            self._taken.update(*map(stored_as, spec.tables), *map(shown_as, spec.views))
+            self._taken.update(names_of(spec))
 
     def all(self) -> None:
         """Copy all that is to be copied; outside a transaction."""
@@ -219,7 +218,10 @@ class Rescue:
         return True
 
     def _records(self) -> None:
-        """Orders that were given, and failures of processors that are not here: the others have had their chance."""
+        """What people decided, orders that were given, and failures of processors that are not here."""
+        for table in (table for spec in self._known for table in spec.records):
+            if self._old.has(table.name):
+                self._old.copy(table.name, table.name, "true")
         if self._old.has("audit_log"):
             self._old.copy("audit_log", "audit_log", "true")
         if self._old.has("session_failures", _SESSION):

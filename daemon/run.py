@@ -115,7 +115,7 @@ def run_incremental(
     )
     return Commit(
         Entry(spec.name, key, cursor, at),
-        replaces=(key,) if replaced else (),
+        replaces=(key,) if replaced or given.replaces else (),
         moved_from=job.moved_from,
         rows=given.rows,
         updates=given.updates,

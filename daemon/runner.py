@@ -15,10 +15,12 @@ from daemon.config import DEFAULT_ROOT, Settings
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
+from daemon.overall import remove, replaced
 from daemon.processing import ProcessorFailedError, cause_of, process
 from daemon.round import Counts
 from daemon.run import Job, look_whole, run_incremental, run_whole, taken_over, touched
 from daemon.scan import scan
+from daemon.steps import take_step
 from daemon.store import migrate
 from daemon.tables import make_tables
 from daemon.transcript import Transcripts
@@ -67,7 +69,8 @@ class _Run:
     def __init__(self, conn: duckdb.DuckDBPyConnection, spec: Registered, transcripts: Transcripts) -> None:
         self._conn = conn
         self._spec = spec
-        self._tables = make_tables(conn, spec.tables, spec.views)
+        self._tables = make_tables(conn, spec.tables, spec.views, overall=spec.overall)
+        remove(conn, spec.tables, spec.removals)
         self._process = partial(process, spec, self._tables)
         self._transcripts = transcripts
         self._origins: Mapping[str, Sequence[str]] = {}
@@ -90,6 +93,11 @@ class _Run:
         for key, _ in sorted(found):
             self._session(key, known.foreign.get(key))
         fold_all(self._conn, every)
+        for step in self._spec.steps:
+            try:
+                take_step(self._conn, step, partial(replaced, self._conn), lambda: False)
+            except Exception as error:  # noqa: BLE001  # it is a plug-in's
+                self.counts.failed_one(f"step {step.name}", describe(error))
 
     def _session(self, key: str, recorded: str | None) -> None:
         counts = self.counts

@@ -14,14 +14,17 @@ import duckdb
 import pyarrow as pa
 
 from daemon.arrow import insert, offered
-from daemon.errors import ContractError, printable
+from daemon.errors import ContractError
 from daemon.kept import KeptView
+from daemon.overall import create
 from daemon.positions import ALL
 from daemon.schema import OWN_TABLES
 from daemon.shapes import Part, Shape
 from daemon.store import scalar
-from daemon.views import make_views
+from daemon.views import make_views, shown_as
 from processors.contract import ENGINE_COLUMNS, Table, View
+from processors.overall import OverallTable
+from processors.registry import Registered
 
 
 def make_tables(
@@ -29,6 +32,7 @@ def make_tables(
     declared: Sequence[Table],
     views: Sequence[View] = (),
     taken: Iterable[str] = (),
+    overall: Sequence[OverallTable] = (),
 ) -> dict[str, "ResultTable"]:
     """A processor's tables by name, created where they are missing, and its views.
 
@@ -36,6 +40,7 @@ def make_tables(
         conn: where.
         declared, views: by the processor.
         taken: names of tables and views that other processors have.
+        overall: its tables over all sessions, which are created, too.
 
     Raises:
         ContractError: one cannot be created as it is declared.
@@ -47,6 +52,11 @@ def make_tables(
         if clash := names & mine:
             raise ContractError(f"table {table.name}: the name {min(clash)} is taken", "give it another name")
         names |= mine
+    for table_over_all in overall:
+        if table_over_all.name in names:
+            raise ContractError(f"table {table_over_all.name}: the name is taken", "give it another name")
+        names.add(table_over_all.name)
+        create(conn, table_over_all.name, table_over_all.columns)
     tables = {table.name: ResultTable(conn, table) for table in declared}
     for kept in make_views(conn, views, names):
         tables[kept.table].kept.append(kept)
@@ -58,6 +68,12 @@ def stored_as(table: Table) -> set[str]:
     return {table.name} if table.kind == "append" else {table.name, f"{table.name}_log", f"{table.name}_settled"}
 
 
+def names_of(spec: Registered) -> set[str]:
+    """The names that a processor's tables and views take in the database."""
+    declared = (*map(stored_as, spec.tables), *map(shown_as, spec.views))
+    return {table.name for table in spec.overall}.union(*declared)
+
+
 class ResultTable(Shape):
     """One table of one processor, created on ``conn``."""
 
@@ -67,10 +83,10 @@ class ResultTable(Shape):
         self.name = declared.name
         self.types = dict(declared.columns) | ENGINE_COLUMNS
         if declared.kind == "append":
-            self._create(conn, declared.name)
+            create(conn, declared.name, self.types)
         else:
-            self._create(conn, f"{declared.name}_settled")
-            self._create(conn, f"{declared.name}_log", seq="BIGINT")
+            create(conn, f"{declared.name}_settled", self.types)
+            create(conn, f"{declared.name}_log", self.types | {"seq": "BIGINT"})
             try:
                 conn.execute(self._view())
             except duckdb.Error as error:
@@ -79,29 +95,6 @@ class ResultTable(Shape):
                     "give it another name in the new version, or drop the old one",
                 ) from error
         super().__init__(declared, conn.sql(f'SELECT * FROM "{self.appends_to}" LIMIT 0').to_arrow_table().schema)
-
-    def _create(self, conn: duckdb.DuckDBPyConnection, name: str, **more: str) -> None:
-        wanted = self.types | more
-        columns = ", ".join(f'"{column}" {kind}' for column, kind in wanted.items())
-        try:
-            conn.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({columns})')
-            kinds = conn.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?", [name])
-            there: dict[str, str] = dict(kinds.fetchall())
-            for column, kind in wanted.items():
-                if column not in there:
-                    conn.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
-                    continue
-                meant = scalar(conn, f"SELECT typeof(NULL::{kind})")
-                if meant == "BIT":  # which Arrow does not bring back as it was
-                    raise ContractError(f"table {name}: column {column} is a BIT", "declare a VARCHAR or a BLOB")
-                if there[column] != meant:
-                    raise ContractError(
-                        f"table {name}: column {column} is {there[column]} in the database, {meant} in the processor",
-                        "give the table another name in the new version, or drop the old one",
-                    )
-        except duckdb.Error as error:
-            reason = printable(str(error).partition("\n")[0])
-            raise ContractError(f"table {name}: {reason}", "check its columns and their DuckDB types") from error
 
     def _view(self) -> str:
         columns = ", ".join(f'"{column}"' for column in self.types)

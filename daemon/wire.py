@@ -77,6 +77,7 @@ class Done(msgspec.Struct, tag=True, frozen=True):
     items: Count
     rows: dict[str, Sheet]
     updates: dict[str, list[Sheet]]
+    replaces: bool
     carry: bytes | None
     lines: Count
     malformed: Count
@@ -84,10 +85,14 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """The processor failed. ``error`` is safe to show; ``worn``: the process is better replaced."""
+    """The processor failed. ``error`` is safe to show; ``worn``: the process is better replaced.
+
+    ``pause``: no session is to blame, see :class:`processors.PauseError`; for how many seconds.
+    """
 
     error: str
     worn: bool = False
+    pause: float | None = None
 
 
 def identity_of(spec: Registered) -> str:

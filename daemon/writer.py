@@ -9,7 +9,7 @@ invalidated or the thread dies, ``failure`` is set and the service stops, to be 
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -76,6 +76,8 @@ class Writer:
         self._urgent_at = -BUSY_SECONDS
         self._put_off = False  # the last group left backlog waiting
         self.failure: BaseException | None = None
+        self.changes: Counter[str] = Counter()
+        """How often rows of a processor have changed; may be read by any thread."""
         self.groups = 0
         """How many with runs have been written; may be read by any thread."""
 
@@ -274,6 +276,7 @@ class Writer:
                 self._commit([pair])
             return
         rows = sum(commit.size for commit in commits)
+        self.changes.update(commit.entry.processor_name for commit in commits if commit.changes_rows)
         carries = sum(len(commit.entry.cursor.carry or b"") // CARRY_BYTES for commit in commits)
         self._folding.add(len(commits) + CARRIES_COUNT * carries, rows)
         self._events.committed(len(commits), rows, time.monotonic() - started)

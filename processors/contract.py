@@ -6,7 +6,7 @@ A processor is any object with these attributes; inheriting from :class:`Increme
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -20,6 +20,9 @@ Rows = Sequence[Mapping[str, object]] | Sequence[tuple[object, ...]] | Mapping[s
 sequence per column, all of the same length."""
 
 Isolation = Literal["thread", "process"]
+
+LONGEST = 1_000_000
+"""The longest time that a processor may state, in its own unit."""
 
 
 class PauseError(Exception):
@@ -55,6 +58,13 @@ ENGINE_COLUMNS = {
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
+def check_identifiers(table: str, columns: Iterable[str]) -> None:
+    """Raises ValueError if the name of a table, or of one of its columns, is no plain identifier."""
+    for name in (table, *columns):
+        if not _IDENTIFIER.fullmatch(name):
+            raise ValueError(f"table {table!r}: {name!r} is not a plain lower-case identifier")
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A result table of a processor; the engine creates it and adds :data:`ENGINE_COLUMNS`.
@@ -77,9 +87,7 @@ class Table:
     key: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (self.name, *self.columns):
-            if not _IDENTIFIER.fullmatch(name):
-                raise ValueError(f"table {self.name!r}: {name!r} is not a plain lower-case identifier")
+        check_identifiers(self.name, self.columns)
         if taken := ENGINE_COLUMNS.keys() & self.columns.keys():
             raise ValueError(f"table {self.name!r}: the engine adds {', '.join(sorted(taken))} itself")
         if self.kind == "one_per_session" and "seq" in self.columns:
@@ -130,6 +138,7 @@ class ProcessorResult:
         rows: new rows by table name (incremental form only, like the rest).
         updates: later news about rows that an earlier run gave, by table name: each holds the table's key
             columns and the columns to change. They apply before ``rows`` and only to the same session.
+        replaces: the rows stand for all that the session had in the processor's tables before, which is deleted.
         carry: what the next run of this processor on this session gets as :attr:`Batch.carry`: None,
             or anything that msgspec encodes as MessagePack.
         ratios: parts of wholes, ``{"unknown_lines": (3, 1000)}``, that this run has seen and that stay about the
@@ -141,6 +150,7 @@ class ProcessorResult:
     items_count: int = 0
     rows: Mapping[str, Rows] = field(default_factory=dict)
     updates: Mapping[str, Rows] = field(default_factory=dict)
+    replaces: bool = False
     carry: Any = None
     ratios: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -157,8 +167,10 @@ class IncrementalProcessor(Protocol):
         name: lower-case identifier, unique.
         version: raise it when the rows would differ: all sessions are then processed again.
         cadence_minutes: least time between two runs on one session; 0: at every debounced change.
+        idle_minutes: a session that has not changed for so long is run although its cadence is not over.
         tables: where the rows go.
         views: what is shown of them besides.
+        records, steps, orders, removals: see :mod:`processors.overall`.
         carry_type: the type to decode the carry to.
         options_type: for a class: what it takes of the settings, such as a msgspec struct; ``[options.<name>]`` of
             the configuration file is converted to it, and given to the class as its only argument.
@@ -172,8 +184,13 @@ class IncrementalProcessor(Protocol):
     name: str
     version: int = 1
     cadence_minutes: float = 0
+    idle_minutes: float = LONGEST
     tables: Sequence[Table] = ()
     views: Sequence[View] = ()
+    records: Sequence[Any] = ()
+    steps: Sequence[Any] = ()
+    orders: Sequence[Any] = ()
+    removals: Sequence[Any] = ()
     carry_type: Any = Any
     options_type: Any = None
     budget_seconds: float = 300

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import IncrementalProcessor, Isolation, SessionProcessor, Table, View
+from processors.contract import LONGEST, IncrementalProcessor, Isolation, SessionProcessor, Table, View
+from processors.overall import Order, OverallTable, Removal, Step
 
 GROUP = "sessiond.processors"
-LONGEST = 1_000_000
 INTEGERS = frozenset({"BIGINT", "INTEGER", "UBIGINT", "UINTEGER"})
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -31,8 +31,13 @@ class Registered:
     name: str
     version: int
     cadence_seconds: float
+    idle_seconds: float
     tables: tuple[Table, ...]
     views: tuple[View, ...]
+    records: tuple[OverallTable, ...]
+    steps: tuple[Step, ...]
+    orders: tuple[Order, ...]
+    removals: tuple[Removal, ...]
     decode_carry: Callable[[bytes], Any]
     budget_seconds: float
     incremental: bool
@@ -40,6 +45,11 @@ class Registered:
     source: str
     place: str
     options: Mapping[str, Any]
+
+    @property
+    def overall(self) -> tuple[OverallTable, ...]:
+        """Its tables over all sessions."""
+        return (*self.records, *(table for step in self.steps for table in step.writes))
 
 
 class ProcessorError(Exception):
@@ -76,24 +86,17 @@ def register(
     incremental = not callable(getattr(processor, "process_session", None))
     if incremental and not callable(getattr(processor, "process", None)):
         raise ProcessorError(f"{source}: has neither a method process(batch) nor process_session(…)")
-    form: Any = IncrementalProcessor if incremental else SessionProcessor
-
-    def attribute(name: str, kind: tuple[type, ...], default: Any) -> Any:
-        value = getattr(processor, name, getattr(form, name, default))
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ProcessorError(f"{source}: attribute {name} is {value!r}; it has to be {kind[0].__name__}")
-        return value
-
-    name = attribute("name", (str,), None)
+    declared = _Attributes(processor, source, incremental=incremental)
+    name = declared.one("name", (str,), None)
     if not _NAME.fullmatch(name):
         raise ProcessorError(f"{source}: name {name!r} has to be a lower-case identifier")
-    tables = tuple(attribute("tables", (Sequence,), ())) if incremental else ()
-    views = tuple(attribute("views", (Sequence,), ())) if incremental else ()
-    _check_results(source, tables, views)
-    version = attribute("version", (int,), 1)
+    tables, views = declared.several("tables", Table), declared.several("views", View)
+    removals = declared.several("removals", Removal)
+    _check_kept(source, tables, views, removals)
+    version = declared.one("version", (int,), 1)
     if not 0 < version < 2**31:
         raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
-    isolation = isolation or attribute("isolation", (str,), "thread")
+    isolation = isolation or declared.one("isolation", (str,), "thread")
     if isolation == "process":
         _check_isolated(source, incremental=incremental, place=place)
     elif isolation != "thread":
@@ -102,18 +105,54 @@ def register(
         processor=processor,
         name=name,
         version=version,
-        cadence_seconds=60.0 * _duration(source, "cadence_minutes", attribute("cadence_minutes", (int, float), 0)),
+        cadence_seconds=60.0 * declared.duration("cadence_minutes", 0),
+        idle_seconds=60.0 * declared.duration("idle_minutes", LONGEST),
         tables=tables,
         views=views,
+        records=declared.several("records", OverallTable),
+        steps=declared.several("steps", Step),
+        orders=declared.several("orders", Order),
+        removals=removals,
         # Made once, in this thread: see processors.contract on decoders that are made by two.
         decode_carry=msgspec.msgpack.Decoder(getattr(processor, "carry_type", Any)).decode,
-        budget_seconds=_duration(source, "budget_seconds", attribute("budget_seconds", (int, float), 300)),
+        budget_seconds=declared.duration("budget_seconds", 300),
         incremental=incremental,
         isolation=isolation,
         source=source,
         place=place,
         options=dict(options or {}),
     )
+
+
+class _Attributes:
+    """What a processor says of itself, checked; where it says nothing, what its form does."""
+
+    def __init__(self, processor: object, source: str, *, incremental: bool) -> None:
+        self._processor = processor
+        self._form: Any = IncrementalProcessor if incremental else SessionProcessor
+        self._source = source
+        self._incremental = incremental
+
+    def one(self, name: str, kind: tuple[type, ...], default: Any) -> Any:
+        value = getattr(self._processor, name, getattr(self._form, name, default))
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ProcessorError(f"{self._source}: attribute {name} is {value!r}; it has to be {kind[0].__name__}")
+        return value
+
+    def several(self, name: str, kind: type) -> tuple[Any, ...]:
+        """Of an incremental processor: the other form declares nothing of this kind."""
+        values = tuple(self.one(name, (Sequence,), ())) if self._incremental else ()
+        if wrong := [value for value in values if not isinstance(value, kind)]:
+            raise ProcessorError(
+                f"{self._source}: {name} holds {wrong[0]!r}; it has to be processors.{kind.__name__}"
+            )
+        return values
+
+    def duration(self, name: str, default: float) -> float:
+        value = self.one(name, (int, float), default)
+        if not value <= LONGEST:  # nor is it, if it is no number
+            raise ProcessorError(f"{self._source}: {name} is {value}; it has to be at most {LONGEST:,}")
+        return max(0.0, float(value))
 
 
 def _place(kind: type) -> str:
@@ -146,14 +185,12 @@ def _created(kind: type, source: str, options: Mapping[str, Any]) -> object:
         raise ProcessorError(f"{source}: cannot be created: {type(error).__name__}") from error
 
 
-def _check_results(source: str, tables: Sequence[object], views: Sequence[object]) -> None:
-    for what, declared, kind in (("tables", tables, Table), ("views", views, View)):
-        if wrong := [entry for entry in declared if not isinstance(entry, kind)]:
-            raise ProcessorError(f"{source}: {what} holds {wrong[0]!r}; it has to be processors.{kind.__name__}")
-    mine = [table for table in tables if isinstance(table, Table)]
+def _check_kept(source: str, tables: Sequence[Table], views: Sequence[View], removals: Sequence[Removal]) -> None:
     for view in views:
-        if isinstance(view, View) and view.table and (reason := _not_kept(view, mine)):
+        if view.table and (reason := _not_kept(view, tables)):
             raise ProcessorError(f"{source}: view {view.name!r} is kept, and {reason}")
+        if view.table in {removal.table for removal in removals}:
+            raise ProcessorError(f"{source}: view {view.name!r} is kept, and rows are removed from {view.table!r}")
 
 
 def _not_kept(view: View, tables: Sequence[Table]) -> str:
@@ -166,12 +203,6 @@ def _not_kept(view: View, tables: Sequence[Table]) -> str:
     if table.key and view.key not in table.key:
         return f"{view.key!r} is not in the key by which rows of {view.table!r} are updated"
     return ""
-
-
-def _duration(source: str, name: str, value: float) -> float:
-    if not value <= LONGEST:  # nor is it, if it is no number
-        raise ProcessorError(f"{source}: {name} is {value}; it has to be at most {LONGEST:,}")
-    return max(0.0, float(value))
 
 
 def load(
@@ -236,7 +267,7 @@ def _check_unique(candidate: Registered, found: dict[str, Registered], owners: d
 
 
 def _names(spec: Registered) -> list[str]:
-    return [*(table.name for table in spec.tables), *(view.name for view in spec.views)]
+    return [entry.name for entries in (spec.tables, spec.views, spec.overall) for entry in entries]
 
 
 def _load(entry: EntryPoint) -> object:

@@ -35,6 +35,8 @@ def fold(
         data = b"".join(line + b"\n" for line in lines)
         result = spec.processor.process(Batch(session_key, data, is_first=first, carry=carry))
         for table in spec.tables:
+            if result.replaces:
+                tables[table.name] = []
             _apply_updates(tables[table.name], table.key, as_rows(result.updates.get(table.name, ()), table))
             new = as_rows(result.rows.get(table.name, ()), table)
             if table.kind == "append":

@@ -82,6 +82,7 @@ class Api:
             Route("/quarantine/requeue", self._requeue, methods=["POST"]),
             Route("/processors/{name}/run", self._run, methods=["POST"]),
             Route("/processors/{name}/reprocess", self._reprocess, methods=["POST"]),
+            Route("/processors/{name}/orders/{order}", self._processors_order, methods=["POST"]),
         ]
         handlers: Any = {SessiondError: self._on_error, duckdb.Error: self._on_error, Exception: self._on_error}
         handlers |= {404: _not_found(routes), 405: _wrong_method}
@@ -232,6 +233,16 @@ class Api:
             return _listed(self._control.requeue(given.get("processor"), given.get("session")))
 
         return await self._order(request, "requeue", given, requeue)
+
+    async def _processors_order(self, request: Request) -> Response:
+        name, order = request.path_params["name"], request.path_params["order"]
+        given = await fields_of(request, None)
+        who = request.state.peer.username
+
+        def carry_out(_stopped: Stopped) -> Any:
+            return self._control.order(name, order, given, who)
+
+        return await self._order(request, order, {"processor": name, **given}, carry_out)
 
     async def _scan(self, request: Request) -> Response:
         await fields_of(request, set())

@@ -1,7 +1,7 @@
 """How requests are read and answered, whatever they ask: bounded bodies, errors in one form, patience that ends."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import duckdb
@@ -13,6 +13,7 @@ from starlette.types import Message, Send
 from daemon.errors import (
     BusyError,
     CancelledError,
+    ConfigError,
     LimitError,
     QueryError,
     SessiondError,
@@ -31,6 +32,7 @@ SEND_SECONDS = 60.0
 _STATUS: dict[type[Exception], int] = {
     LimitError: 422,
     CancelledError: 503,
+    ConfigError: 422,
     QueryError: 400,
     UnknownNameError: 404,
     BusyError: 409,
@@ -92,19 +94,20 @@ async def body_of(request: Request) -> bytes:
     return bytes(data)
 
 
-async def fields_of(request: Request, known: set[str]) -> dict[str, str]:
+async def fields_of(request: Request, known: set[str] | None) -> dict[str, str]:
     """A body that is an object of texts, or empty.
 
     Raises:
-        RefusedError: it is something else, or names what is not ``known``.
+        RefusedError: it is something else, or names what is not ``known``; None: anything is.
 
     """
     data = await body_of(request)
     try:
         fields = msgspec.json.decode(data, type=dict[str, str | None]) if data.strip() else {}
     except (msgspec.DecodeError, RecursionError):
-        raise RefusedError(422, "the body is no JSON object of texts", f"it may have: {_names(known)}") from None
-    return _checked(fields.items(), known)
+        hint = f"it may have: {_names(known)}" if known is not None else ""
+        raise RefusedError(422, "the body is no JSON object of texts", hint) from None
+    return _checked(fields.items(), fields.keys() if known is None else known)
 
 
 def parameters_of(request: Request, known: set[str]) -> dict[str, str]:
@@ -117,7 +120,7 @@ def parameters_of(request: Request, known: set[str]) -> dict[str, str]:
     return _checked(request.query_params.multi_items(), known)
 
 
-def _checked(fields: Iterable[tuple[str, str | None]], known: set[str]) -> dict[str, str]:
+def _checked(fields: Iterable[tuple[str, str | None]], known: Collection[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in fields:
         if name not in known or name in given:
@@ -129,7 +132,7 @@ def _checked(fields: Iterable[tuple[str, str | None]], known: set[str]) -> dict[
     return given
 
 
-def _names(known: set[str]) -> str:
+def _names(known: Collection[str]) -> str:
     return ", ".join(sorted(known))
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from processors.contract import ProcessorResult
+from processors.prompts import is_prompt
 from processors.turns import Turn
 from processors.usage.events import EVENTS, Event, columns_of, command_events, tool_event
 from processors.usage.messages import MESSAGES
 from processors.usage.place import Place, place_of
-from processors.usage.prompts import PROMPT_LINES, is_prompt
+from processors.usage.prompts import PROMPT_LINES
 from processors.usage.summary import KNOWN_TYPES, SUMMARY, Summary, keep_newest, key_of, micros, short
 from processors.usage.tokens import searches, tokens
 

@@ -18,6 +18,8 @@ import re
 
 from processors.verification.named import MARK, is_mixed, redact_named
 
+__all__ = ["MARK", "redact"]
+
 _MOST_PASSES = 8
 """A mark may bring a word and a value together; what is found then is replaced, too. Twice is rare."""
 

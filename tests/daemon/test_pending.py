@@ -31,24 +31,24 @@ class Session:
         times = self.changes if self.held is None else [self.held, *self.changes]
         return min(times, default=None)
 
-    def due(self, debounce: int, max_delay: int, cadence: int) -> float | None:
+    def due(self, debounce: int, max_delay: int, cadence: int, idle: float) -> float | None:
         if self.running:
             return None
         if self.changes:
             debounced = min(self.changes[-1] + debounce, self.first() + max_delay)
-            return max(debounced, self.began + cadence)
+            return max(debounced, min(self.began + cadence, self.changes[-1] + idle))
         if self.held is not None:
-            return max(self.held, self.began + cadence)
+            return max(self.held, min(self.began + cadence, self.held + idle))
         return self.retry
 
 
 class PendingRules(RuleBasedStateMachine):
     """Whatever happens in whatever order, a session is taken exactly when the rules say."""
 
-    def __init__(self, debounce: int, max_delay: int, cadence: int):
+    def __init__(self, debounce: int, max_delay: int, cadence: int, idle: float = math.inf):
         super().__init__()
-        self.limits = (debounce, max_delay, cadence)
-        self.pending = Pending(*self.limits)
+        self.limits = (debounce, max_delay, cadence, idle)
+        self.pending = Pending(debounce, max_delay, cadence, idle=idle)
         self.sessions: dict[str, Session] = {}
         self.now = 0
 
@@ -181,6 +181,11 @@ class WithCadence(PendingRules):
         super().__init__(debounce=4, max_delay=10, cadence=50)
 
 
+class WithIdle(PendingRules):
+    def __init__(self):
+        super().__init__(debounce=4, max_delay=10, cadence=50, idle=20)
+
+
 class WithoutDebounce(PendingRules):
     def __init__(self):
         super().__init__(debounce=0, max_delay=0, cadence=0)
@@ -188,6 +193,7 @@ class WithoutDebounce(PendingRules):
 
 TestWithoutCadence = WithoutCadence.TestCase
 TestWithCadence = WithCadence.TestCase
+TestWithIdle = WithIdle.TestCase
 TestWithoutDebounce = WithoutDebounce.TestCase
 
 
@@ -323,3 +329,19 @@ def test_a_change_of_a_session_that_is_due_already_does_not_put_it_off(pending):
     pending.changed("a/1", 4)
     assert pending.next_due(4) == 0
     assert pending.take(4).since == 0
+
+
+def test_a_session_that_has_become_idle_is_run_before_its_cadence_is_over():
+    pending = Pending(debounce=4, max_delay=20, cadence=100, idle=30)
+    pending.changed("a/1", 0)
+    assert pending.take(4).key == "a/1"
+    pending.done("a/1", 5)
+    for now in (10, 20, 40):
+        pending.changed("a/1", now)
+    assert pending.take(69) is None
+    assert pending.take(70).since == 10
+    pending.done("a/1", 71)
+    for now in range(75, 170, 10):
+        pending.changed("a/1", now)
+    assert pending.take(169) is None
+    assert pending.take(170).since == 75, "one that never is idle has its cadence"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from processors import Turn
+from processors.prompts import is_prompt
 from processors.testing import fold
 from processors.turns import liberal
 from processors.usage import UsageProcessor
-from processors.usage.prompts import is_prompt
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "sessions"
 REMINDER = "<system-reminder>\nBe brief.\n</system-reminder>\n"

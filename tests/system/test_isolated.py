@@ -22,7 +22,7 @@ from daemon.errors import UnavailableError
 # Does what the lines say. Each session's own file in HERE/pids names the process that saw it last.
 ODD = """
 import ctypes, os, pathlib, subprocess, sys, time
-from processors import ProcessorResult, Table
+from processors import PauseError, ProcessorResult, Table
 
 HERE = pathlib.Path(__file__).parent
 (HERE / "pids").mkdir(exist_ok=True)
@@ -62,9 +62,12 @@ class P:
                 result = act()
                 if result is not None:
                     return result
+        if b"pause" in batch.data and not (HERE / "there").exists():
+            raise PauseError("it is not there\\x1b", 0.1)
         before = batch.carry or 0
         rows = [(before + n,) for n in range(len(batch.lines))]
-        return ProcessorResult(len(rows), {"odd": rows}, carry=before + len(rows))
+        anew = b"anew" in batch.data
+        return ProcessorResult(len(rows), {"odd": rows}, replaces=anew, carry=before + len(rows))
 """
 KINDS = ("raise", "hang", "rubbish", "exit", "segfault", "memory")
 
@@ -274,3 +277,18 @@ def test_what_is_tried_again_is_listed_with_its_attempts_and_when_and_an_order_h
     assert [(row["session_file"], row["attempts"]) for row in remote.quarantine()] == [("alice/a.jsonl", 3)]
     live.stop()
     assert odd.sessiond("quarantine", "--retrying", "--json", "--db", odd.db).stdout == "[]\n"
+
+
+def test_it_can_say_that_it_cannot_run_now_and_that_rows_stand_for_all_before(odd, line):
+    odd.append("alice/a.jsonl", line(1), line(2, "pause"))
+    odd.append("bob/b.jsonl", line(1))
+    daemon = odd.daemon(processors='["odd"]', max_attempts=2)
+    assert daemon.wait("processor_waits", processor="odd")["reason"] == "it is not there\\x1b"
+    (odd.folder / "plugins" / "there").touch()
+    daemon.wait("processor_goes_on", processor="odd")
+    daemon.wait_lines("alice/a.jsonl", 2, "odd")
+    odd.append("alice/a.jsonl", line(3, "anew"))
+    daemon.wait_lines("alice/a.jsonl", 3, "odd")
+    assert daemon.stop() == 0
+    assert odd.query("SELECT session_file, n FROM odd ORDER BY ALL") == [("alice/a.jsonl", 2), ("bob/b.jsonl", 0)]
+    assert not daemon.of("run_failed")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from processors import ProcessorResult, Table
+from processors import PauseError, ProcessorResult, Table
 
 STATE = "SELECT processor_name, session_file FROM session_positions ORDER BY ALL"
 
@@ -319,7 +319,7 @@ def test_the_whole_session_form_may_return_nothing_and_is_told_once(box, line):
 
 KILLER = """
 import os
-from processors import ProcessorResult, Table
+from processors import PauseError, ProcessorResult, Table
 
 class P:
     name = "killer"
@@ -349,3 +349,88 @@ def test_one_that_kills_the_process_is_quarantined_after_some_restarts(box, line
     failed = box.scan(**settings)
     assert failed.returncode == 1
     assert "alice/a.jsonl" in failed.stderr
+
+
+def test_what_a_processor_cannot_have_now_costs_no_attempt_and_is_told_once(box, line, until):
+    missing = [True]
+
+    def trouble(_batch):
+        if missing:
+            raise PauseError("the oracle is silent: wake it", 0.1)
+
+    processor = Numbers(trouble)
+    live = box.live(processor, Other, max_attempts=2)
+    for number in range(8):
+        box.append(f"alice/{number}.jsonl", line(number))
+    until(lambda: len(processor.runs) >= 12)
+    assert live.query("SELECT count(*) FROM session_failures") == [(0,)]
+    assert len(live.of("processor_waits")) == 1
+    assert live.of("processor_waits")[0]["reason"] == "the oracle is silent: wake it"
+    assert live.service._health.reasons() == ["numbers waits: the oracle is silent: wake it"]
+    assert not live.engine.idle()
+    until(lambda: live.query("SELECT count(*) FROM other"), [(8,)])
+    missing.clear()
+    until(lambda: live.query("SELECT count(*) FROM numbers"), [(8,)])
+    live.wait("processor_goes_on", processor="numbers")
+    live.wait_idle()
+    assert live.service._health.reasons() == []
+    assert not live.of("run_failed")
+
+
+def test_after_a_pause_one_run_goes_first(box, line, until):
+    go = threading.Event()
+    missing = [True]
+
+    def trouble(_batch):
+        if missing:
+            missing.clear()
+            raise PauseError("not yet", 0.05)
+        go.wait(30)
+
+    processor = Numbers(trouble)
+    live = box.live(processor, workers=4)
+    try:
+        box.append("alice/0.jsonl", line(0))
+        live.wait("processor_waits")
+        for number in range(1, 8):
+            box.append(f"alice/{number}.jsonl", line(number))
+        until(lambda: len(processor.runs), 2)
+        until(lambda: live.engine.lanes[0].counts()["live"] >= 6)
+        assert len(processor.runs) == 2
+    finally:
+        go.set()
+    until(lambda: live.query("SELECT count(*) FROM numbers"), [(8,)])
+
+
+def test_a_session_that_fails_shows_that_a_pause_is_over(box, line, until):
+    missing = [True]
+
+    def trouble(batch):
+        if missing:
+            missing.clear()
+            raise PauseError("not yet", 0.05)
+        fail_on(b"poison")(batch)
+
+    live = box.live(Numbers(trouble), max_attempts=2)
+    box.append("alice/a.jsonl", line(1, "poison"))
+    live.wait("quarantined")
+    live.wait("processor_goes_on")
+    live.wait_idle()
+
+
+def test_rows_can_stand_for_all_that_a_session_had_before(box, line, until):
+    class Last(Numbers):
+        def process(self, batch):
+            result = super().process(batch)
+            again = b"anew" in batch.data
+            return ProcessorResult(1, {"numbers": [(result.carry,)]}, replaces=again, carry=result.carry)
+
+    live = box.live(Last())
+    box.append("bob/b.jsonl", line(1))
+    box.append("alice/a.jsonl", line(1))
+    until(lambda: numbers(live), [1])
+    box.append("alice/a.jsonl", line(2))
+    until(lambda: numbers(live), [1, 2])
+    box.append("alice/a.jsonl", line(3, "anew"))
+    until(lambda: numbers(live), [3])
+    assert numbers(live, "bob/b.jsonl") == [1]

@@ -1,0 +1,108 @@
+"""A processor's tables over all sessions, and rows that must not be there; see :mod:`processors.overall`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from daemon.arrow import insert
+from daemon.errors import ContractError, printable
+from daemon.store import scalar, transaction
+from processors.contract import Table
+from processors.overall import OverallTable, Removal
+
+
+def create(conn: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str]) -> None:
+    """Create a table where it is missing, and the columns that it lacks.
+
+    Args:
+        conn: where.
+        name: of the table.
+        columns: name → DuckDB type.
+
+    Raises:
+        ContractError: it cannot be created, or is there with other types.
+
+    """
+    try:
+        declared = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+        conn.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({declared})')
+        kinds = conn.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?", [name])
+        there: dict[str, str] = dict(kinds.fetchall())
+        for column, kind in columns.items():
+            if column not in there:
+                conn.execute(f'ALTER TABLE "{name}" ADD COLUMN "{column}" {kind}')
+                continue
+            meant = scalar(conn, f"SELECT typeof(NULL::{kind})")
+            if meant == "BIT":  # which Arrow does not bring back as it was
+                raise ContractError(f"table {name}: column {column} is a BIT", "declare a VARCHAR or a BLOB")
+            if there[column] != meant:
+                raise ContractError(
+                    f"table {name}: column {column} is {there[column]} in the database, {meant} in the processor",
+                    "give the table another name in the new version, or drop the old one",
+                )
+    except duckdb.Error as error:
+        reason = printable(str(error).partition("\n")[0])
+        raise ContractError(f"table {name}: {reason}", "check its columns and their DuckDB types") from error
+
+
+def rows_of(conn: duckdb.DuckDBPyConnection, table: OverallTable, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Rows as they go into the table.
+
+    Raises:
+        ContractError: they do not fit it.
+
+    """
+    schema = conn.sql(f'SELECT * FROM "{table.name}" LIMIT 0').to_arrow_table().schema
+    try:
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)
+        named = dict(zip(table.columns, columns, strict=True))
+        return pa.table({name: pa.array(values, schema.field(name).type) for name, values in named.items()})
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise ContractError(f"rows do not fit table {table.name}", "see the columns that are declared") from error
+
+
+def replace_rows(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    """Replace all rows of tables, inside the caller's transaction."""
+    for name, rows in tables.items():
+        conn.execute(f'DELETE FROM "{name}"')
+        if rows.num_rows:
+            insert(conn, name, rows)
+
+
+def replaced(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    """The same, in a transaction of its own."""
+    with transaction(conn):
+        replace_rows(conn, tables)
+
+
+def remove(conn: duckdb.DuckDBPyConnection, tables: Sequence[Table], removals: Sequence[Removal]) -> dict[str, int]:
+    """Remove what must not be there; returns how many rows, by table.
+
+    Raises:
+        ContractError: a condition is wrong.
+
+    """
+    kinds = {table.name: table.kind for table in tables}
+    removed: dict[str, int] = {}
+    for removal in removals:
+        inner = kinds.get(removal.table) == "one_per_session"
+        names = [f"{removal.table}_settled", f"{removal.table}_log"] if inner else [removal.table]
+        for name in names:
+            try:
+                with transaction(conn):
+                    count = scalar(conn, _statement(name, removal))
+            except duckdb.ProgrammingError as error:
+                reason = printable(str(error).partition("\n")[0])
+                raise ContractError(f"removal from {removal.table}: {reason}", "check its condition") from error
+            removed[removal.table] = removed.get(removal.table, 0) + int(count)
+    return removed
+
+
+def _statement(name: str, removal: Removal) -> str:
+    if not removal.columns:
+        return f'DELETE FROM "{name}" WHERE ({removal.where})'
+    sets = ", ".join(f'"{column}" = NULL' for column in removal.columns)
+    there = " OR ".join(f'"{column}" IS NOT NULL' for column in removal.columns)
+    return f'UPDATE "{name}" SET {sets} WHERE ({removal.where}) AND ({there})'

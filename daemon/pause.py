@@ -1,0 +1,38 @@
+"""A processor that says that it cannot run now, for a reason that has nothing to do with any session."""
+
+import math
+
+LONGEST_SECONDS = 86_400.0
+"""A processor cannot be sure of anything for longer: it is asked again after a day."""
+
+
+class Pause:
+    """Whether one lane waits, and for what. Not locked: guarded by the lane.
+
+    Once the time is over, one run at a time is let through, until one shows that the pause is over.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        """Safe to show; empty: there is no pause."""
+        self._until = -math.inf
+
+    def begin(self, reason: str, seconds: float, now: float) -> bool:
+        """Wait for so long from now on; returns whether that is news, and not the same once more."""
+        news = reason != self.reason
+        seconds = min(max(seconds, 0.0), LONGEST_SECONDS) if seconds == seconds else LONGEST_SECONDS  # noqa: PLR0124
+        self.reason, self._until = reason, max(self._until, now + seconds)
+        return news
+
+    def end(self) -> bool:
+        """What was waited for is there; returns whether anything was."""
+        was = bool(self.reason)
+        self.reason, self._until = "", -math.inf
+        return was
+
+    def left(self, now: float, *, running: bool) -> float:
+        """Seconds until a run may begin; infinite while the one that was let through is ``running``."""
+        if not self.reason:
+            return 0.0
+        left = max(0.0, self._until - now)
+        return math.inf if running and not left else left

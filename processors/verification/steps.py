@@ -1,0 +1,204 @@
+"""The steps over all items: which are likely the same, which item each counts to, and which contradict each other.
+
+Both follow from what is in the database; what they remember only saves work.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from processors.contract import PauseError
+from processors.overall import OverallTable, Step, StepResult, Stopped
+from processors.verification.candidates import pair, pairs_to_judge
+from processors.verification.canonical import Pair, canonical
+from processors.verification.duplicates import Duplicates, Relation
+from processors.verification.llm.judge import Contradiction, LlmJudge
+from processors.verification.model import Item
+from processors.verification.options import VerificationOptions
+from processors.verification.tables import CANONICAL, CONTRADICTIONS, RELATIONS
+
+COMPARED = OverallTable("knowledge_compared", {"item_id": "VARCHAR", "digest": "VARCHAR"})
+"""What was compared with all others, so that a start does not compare it again."""
+
+JUDGED = OverallTable("knowledge_judged", {"item_a": "VARCHAR", "item_b": "VARCHAR"})
+"""Pairs that a language model has looked at."""
+
+_ITEMS = """
+SELECT id, title, content, domain, entities, corrects, approved, rejected, created_at
+FROM knowledge_statements ORDER BY id"""
+
+_DECIDED = """
+SELECT item_id, other_id, action FROM knowledge_reviews
+WHERE action IN ('merge', 'separate') ORDER BY reviewed_at, item_id, other_id"""
+
+
+class _EndedError(Exception):
+    """The daemon stops."""
+
+
+class Judge(Protocol):
+    """Says which items contradict an item."""
+
+    def judge(self, item: Item, others: Sequence[Item]) -> list[Contradiction]:
+        """Raises PauseError if it cannot be said now."""
+        ...
+
+
+def steps(options: VerificationOptions) -> tuple[Step, ...]:
+    """The steps, in their order."""
+    judge = LlmJudge(options.llm) if options.extractor == "llm" else None
+    return (
+        Step(
+            "duplicates",
+            {
+                "items": _ITEMS,
+                "decided": _DECIDED,
+                "compared": f"SELECT item_id, digest FROM {COMPARED.name}",
+                "relations": f"SELECT item_a, item_b, score, reason FROM {RELATIONS.name}",
+            },
+            (CANONICAL, RELATIONS, COMPARED),
+            DuplicatesStep().work,
+        ),
+        Step(
+            "contradictions",
+            {
+                "items": _ITEMS,
+                "canonical": f"SELECT item_id, canonical_id FROM {CANONICAL.name}",
+                "judged": f"SELECT item_a, item_b FROM {JUDGED.name}",
+                "known": f"SELECT {', '.join(CONTRADICTIONS.columns)} FROM {CONTRADICTIONS.name}",
+            },
+            (CONTRADICTIONS, JUDGED),
+            ContradictionsStep(judge).work,
+        ),
+    )
+
+
+class DuplicatesStep:
+    """Likely duplicates, and which item each counts to. Called by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._duplicates: Duplicates | None = None
+
+    def work(self, given: Mapping[str, pa.Table], stopped: Stopped) -> StepResult:
+        """See :class:`processors.overall.Step`."""
+        items = list(_items(given["items"]))
+        if self._duplicates is None:  # a start: what was compared before it is known
+            compared = {row["item_id"]: row["digest"] for row in given["compared"].to_pylist()}
+            self._duplicates = Duplicates(compared, (Relation(**row) for row in given["relations"].to_pylist()))
+        found = self._duplicates.update(items, _between(stopped))
+        merges, separations = _decided(given["decided"])
+        counts_to = canonical(items, found, merges, separations)
+        return StepResult(
+            {
+                CANONICAL.name: sorted(row for row in counts_to.items() if row[0] != row[1]),
+                RELATIONS.name: [
+                    (relation.item_a, relation.item_b, "likely_duplicate", relation.score, relation.reason)
+                    for relation in found
+                ],
+                COMPARED.name: sorted(self._duplicates.compared.items()),
+            }
+        )
+
+
+class ContradictionsStep:
+    """Items that contradict each other, as a judge sees it. ``judge``: None if there is none."""
+
+    def __init__(self, judge: Judge | None) -> None:
+        self._judge = judge
+        self._looked_at: set[str] = set()  # since the start, with all that is related to them
+        self._unclear: set[Pair] = set()  # the judge gives no valid answer: it is asked again after a start
+
+    def work(self, given: Mapping[str, pa.Table], stopped: Stopped) -> StepResult:
+        """See :class:`processors.overall.Step`; what is found before the judge has to pause is given, too."""
+        counts_to = {row["item_id"]: row["canonical_id"] for row in given["canonical"].to_pylist()}
+        standing = {item.id: item for item in _items(given["items"], rejected=False) if item.id not in counts_to}
+        judged = {
+            pair(row["item_a"], row["item_b"])
+            for row in given["judged"].to_pylist()
+            if row["item_a"] in standing and row["item_b"] in standing
+        }
+        known = {
+            pair(row["item_a"], row["item_b"]): tuple(row.values())
+            for row in given["known"].to_pylist()
+            if pair(row["item_a"], row["item_b"]) in judged
+        }
+        pause = None
+        if self._judge is not None:
+            pause = self._look(self._judge, standing, judged, known, stopped)
+        return StepResult({CONTRADICTIONS.name: sorted(known.values()), JUDGED.name: sorted(judged)}, pause)
+
+    def _look(
+        self,
+        judge: Judge,
+        standing: Mapping[str, Item],
+        judged: set[Pair],
+        known: dict[Pair, tuple[Any, ...]],
+        stopped: Stopped,
+    ) -> PauseError | None:
+        """Have the pairs judged that are not yet; returns why some still are not."""
+        between = _between(stopped)
+        new = standing.keys() - self._looked_at
+        left = pairs_to_judge(standing.values(), new, {}, judged | self._unclear, between=between)
+        by_item: dict[str, list[str]] = {}
+        for item_a, item_b in left:
+            by_item.setdefault(item_a, []).append(item_b)
+        for item_a, others in by_item.items():
+            between()
+            try:
+                found = judge.judge(standing[item_a], [standing[other] for other in others])
+            except PauseError as error:
+                return error
+            except Exception:  # noqa: BLE001  # of these alone: the others are not to wait for them
+                self._unclear.update(pair(item_a, other) for other in others)
+                continue
+            judged.update(pair(item_a, other) for other in others)
+            for each in found:
+                known[pair(each.item_a, each.item_b)] = (
+                    each.item_a,
+                    each.item_b,
+                    each.explanation,
+                    each.severity,
+                    each.suggested_resolution,
+                )
+        self._looked_at = set(standing)
+        return None
+
+
+def _items(rows: pa.Table, *, rejected: bool = True) -> Iterable[Item]:
+    for row in rows.to_pylist():
+        if rejected or not row["rejected"]:
+            yield Item(
+                row["id"],
+                row["title"],
+                row["content"],
+                row["domain"],
+                tuple(row["entities"] or ()),
+                corrects=row["corrects"],
+                approved=row["approved"],
+                created_at=row["created_at"] or datetime.max,  # noqa: DTZ901  # as in the database: without a zone
+            )
+
+
+def _decided(rows: pa.Table) -> tuple[list[Pair], set[Pair]]:
+    """Merges in their order, and pairs that are not the same: of a pair, the last decision counts."""
+    latest: dict[Pair, tuple[str, Pair]] = {}
+    for row in rows.to_pylist():
+        both = pair(row["item_id"], row["other_id"])
+        latest.pop(both, None)
+        latest[both] = row["action"], (row["item_id"], row["other_id"])
+    merges = [into for action, into in latest.values() if action == "merge"]
+    return merges, {both for both, (action, _) in latest.items() if action == "separate"}
+
+
+def _between(stopped: Stopped) -> Callable[[], None]:
+    """What is done every few milliseconds: others have their turn, and an end is heard of."""
+
+    def between() -> None:
+        time.sleep(0)
+        if stopped():
+            raise _EndedError
+
+    return between
