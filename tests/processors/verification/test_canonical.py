@@ -69,9 +69,10 @@ def test_a_chain_of_relations_does_not_join_its_ends():
     }
 
 
-def test_an_item_counts_to_the_closest_of_those_that_it_may_count_to():
+def test_an_item_counts_to_the_first_of_those_that_it_may_count_to_not_to_the_closest():
     relations = related("ac") + related("bc", score=0.95)
-    assert canonical([item("a", 0), item("b", 1), item("c", 2)], relations)["c"] == "b"
+    assert canonical([item("a", 0), item("b", 1), item("c", 2)], relations)["c"] == "a"
+    assert canonical([item("a", 0), item("b", 1, approved=True), item("c", 2)], relations)["c"] == "b"
 
 
 def test_a_correction_counts_to_itself_and_what_is_said_after_it_counts_to_it():
