@@ -28,6 +28,7 @@ from processors.verification.questions import (
     REVIEWED,
     STATUSES,
     Filters,
+    evidence_of,
     listed,
 )
 
@@ -304,12 +305,13 @@ def export(
     """Items with their evidence, as Markdown, or with --json as JSON; the approved ones, if nothing else is said."""
     client = client_of(root_option, db, config, socket)
     filters = _filters(None if status == "all" else status, domain, category, user, confidence, text)
-    sql, parameters = listed(filters)
-    items = [{**item, "evidence": _ask(client, EVIDENCE, [item["id"]])} for item in _ask(client, sql, parameters)]
+    evidence: dict[str, list[dict[str, Any]]] = {}
+    for each in _ask(client, *evidence_of(filters)):
+        evidence.setdefault(each["item_id"], []).append(each)
+    items = [{**item, "evidence": evidence.get(item["id"], [])} for item in _ask(client, *listed(filters))]
     told = json.dumps(_plain(items), indent=2) if json_output else as_markdown(items)
     if output is None:
-        # What sessions say must not act on a terminal; JSON has escaped it already.
-        print(told if json_output else "\n".join(map(printable, told.split("\n"))))  # noqa: T201
+        print(told)  # noqa: T201
         return
     try:
         output.write_text(told + "\n", encoding="utf-8")

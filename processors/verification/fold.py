@@ -80,17 +80,20 @@ class Fold:
         for turn in turns:
             self.carry.lines += 1
             self.carry.folder = turn.cwd or self.carry.folder
-            if self.options.leave_out.project(self.carry.folder):
-                continue
+            left_out = self.options.leave_out.project(self.carry.folder)
             if text := written_text(turn):
-                self._person(turn, text)
-            elif text := answered_text(turn):
+                # The marker counts wherever it stands.
+                self.carry.left_out |= self._has_marker(text)
+                if not left_out:
+                    self._person(turn, redact(text))
+            elif not left_out and (text := answered_text(turn)):
                 self.carry.context.add("assistant", redact(text))
 
+    def _has_marker(self, text: str) -> bool:
+        marker = self.options.marker.strip().casefold()
+        return any(line.strip().casefold() == marker for line in text.splitlines())
+
     def _person(self, turn: Turn, text: str) -> None:
-        if any(line.strip().casefold() == self.options.marker.strip().casefold() for line in text.splitlines()):
-            self.carry.left_out = True
-        text = redact(text)
         uuid = turn.uuid or f"line-{self.carry.lines}"
         found = tuple(windows(self.carry.context.said(), text))
         self._prompts.append(_Prompt(uuid, _utc(turn.timestamp), self.carry.folder, found))
@@ -187,8 +190,11 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _utc(time: datetime | None) -> datetime | None:
-    """A time as the database has it: UTC, without a zone."""
-    return time.astimezone(UTC).replace(tzinfo=None) if time is not None and time.tzinfo else time
+    """A time as the database has it: UTC, without a zone; none where there is no such time."""
+    try:
+        return time.astimezone(UTC).replace(tzinfo=None) if time is not None and time.tzinfo else time
+    except OverflowError:  # in the first year, or the last
+        return None
 
 
 def _summary(carry: Carry) -> tuple[int, int, int, int, bool]:
