@@ -10,6 +10,7 @@ import pyarrow as pa
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -117,7 +118,14 @@ def list_items(
         ]
         for item in found
     ]
-    show(_plain(found), json_output, names, rows)
+    if json_output or not sys.stdout.isatty():
+        show(_plain(found), json_output, names, rows)
+        return
+    # An id that is cut names nothing.
+    grid = Grid(Column(names[0], no_wrap=True, min_width=len("kv_0123456789ab")), *names[1:])
+    for row in rows:
+        grid.add_row(*map(_text, row))
+    Console().print(grid)
 
 
 @app.command(name="show")
