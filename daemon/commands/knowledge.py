@@ -122,7 +122,9 @@ def list_items(
         show(_plain(found), json_output, names, rows)
         return
     # An id that is cut names nothing.
-    grid = Grid(Column(names[0], no_wrap=True, min_width=len("kv_0123456789ab")), *names[1:])
+    widths = (len("kv_0123456789ab"), max(map(len, STATUSES)))
+    whole = [Column(name, min_width=width) for name, width in zip(names, widths, strict=False)]
+    grid = Grid(*whole, *names[len(whole) :])
     for row in rows:
         grid.add_row(*map(_text, row))
     Console().print(grid)

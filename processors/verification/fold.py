@@ -77,10 +77,11 @@ class Fold:
 
     def read(self, turns: Iterable[Turn]) -> None:
         """Take the prompts and their context from turns; nothing is extracted yet."""
+        self._is_left_out()
         for turn in turns:
             self.carry.lines += 1
             self.carry.folder = turn.cwd or self.carry.folder
-            left_out = self.options.leave_out.project(self.carry.folder)
+            left_out = self._is_left_out()
             if text := written_text(turn):
                 # The marker counts wherever it stands.
                 self.carry.left_out |= self._has_marker(text)
@@ -88,6 +89,16 @@ class Fold:
                     self._person(turn, redact(text))
             elif not left_out and (text := answered_text(turn)):
                 self.carry.context.add("assistant", redact(text))
+
+    def _is_left_out(self) -> bool:
+        """Whether what is said here is left out; then nothing of what was said before is context any more.
+
+        It may have been said here, before the settings left that out.
+        """
+        left_out = self.options.leave_out.project(self.carry.folder)
+        if left_out:
+            self.carry.context = Context()
+        return left_out
 
     def _has_marker(self, text: str) -> bool:
         marker = self.options.marker.strip().casefold()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+import re
 import socket
 import threading
 
@@ -133,8 +134,8 @@ def test_what_is_known_is_listed_exported_and_counted(known, knowledge, box):
     shown = knowledge.text("list")
     assert row["id"] in shown
     assert "approved" in shown
-    lanes = {lane["processor"]: lane for lane in known.status()["lanes"]}
-    assert (lanes["verification"]["sessions"], lanes["verification"]["items"]) == (2, 3)
+    status = known.status()
+    assert (status["sessions"], [lane["processor"] for lane in status["lanes"]]) == (2, ["verification"])
 
 
 def test_a_database_without_knowledge_says_so(box, line, knowledge):
@@ -284,9 +285,9 @@ def test_what_a_person_wrote_acts_neither_on_a_terminal_nor_in_a_document(box, k
     document = (box.folder / "k.md").read_text()
     assert_harmless(document)
     assert "owned" in document
-    for markup in ("<script>", "<b>", "](", "**", "~~", " `fiscal", "| gross", "[red]", "http://", "www."):
-        assert markup not in document, markup
-    assert "&lt;" not in document.replace("\\&lt;", "")
+    bare = re.sub(r"\\.", "", document)  # what means itself
+    assert not set("*<>[]|~$&@") & set(bare)
+    assert not re.search(r"://|www\.", document)
     begins = [line.split(" ")[0] for line in document.splitlines() if line]
     assert sorted(set(begins) & {"#", "##", "###", "-", ">", "1.", "+"}) == ["#", "##", "###", "-"]
     assert begins.count("###") == len(SAID)
