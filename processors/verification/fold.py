@@ -28,6 +28,9 @@ from processors.verification.windows import Context, windows
 MOST_ENTITIES, MOST_ENTITY = 20, 60
 """How many an item has, and characters of each."""
 
+MOST_UUID, MOST_FOLDER = 100, 4096
+"""Characters. Each row of a turn has both: longer ones, which no client writes, would be copied as often."""
+
 
 class Carry(msgspec.Struct, array_like=True):
     """What is known of a session between two runs.
@@ -80,7 +83,7 @@ class Fold:
         self._is_left_out()
         for turn in turns:
             self.carry.lines += 1
-            self.carry.folder = turn.cwd or self.carry.folder
+            self.carry.folder = (turn.cwd or "")[:MOST_FOLDER] or self.carry.folder
             left_out = self._is_left_out()
             if text := written_text(turn):
                 # The marker counts wherever it stands.
@@ -105,7 +108,7 @@ class Fold:
         return any(line.strip().casefold() == marker for line in text.splitlines())
 
     def _person(self, turn: Turn, text: str) -> None:
-        uuid = turn.uuid or f"line-{self.carry.lines}"
+        uuid = turn.uuid if turn.uuid and len(turn.uuid) <= MOST_UUID else f"line-{self.carry.lines}"
         found = tuple(windows(self.carry.context.said(), text))
         self._prompts.append(_Prompt(uuid, _utc(turn.timestamp), self.carry.folder, found))
         self.carry.context.add("person", text)

@@ -74,7 +74,8 @@ SELECT
     coalesce(action = 'reject', false) AS rejected,
     least(stated.created_at, was[9]) AS created_at
 FROM stated FULL JOIN decided ON decided.item_id = stated.id
-WHERE coalesce(stated.id, was[1]) IS NOT NULL"""
+-- What is found no more stays if it is approved or rejected, and goes if it is pending.
+WHERE stated.id IS NOT NULL OR (was[1] IS NOT NULL AND action <> 'reopen')"""
 
 ITEMS = f"""
 WITH evidence AS (

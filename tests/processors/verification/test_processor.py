@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon import run_processor
 from processors import Batch
 from processors.registry import ProcessorError, register
 from processors.testing import check_fold, fold
@@ -83,3 +84,22 @@ def test_any_split_of_a_session_in_several_projects_gives_the_same(said, cuts):
 def test_what_names_nothing_would_leave_nothing_out_and_is_refused(nothing):
     with pytest.raises(ProcessorError):
         register(VerificationProcessor, options={"leave_out": nothing})
+
+
+def test_names_of_any_length_are_not_copied_into_every_row():
+    lines = [
+        json.dumps(json.loads(line(text, "/" + "x" * 100_000)) | {"uuid": "u" * 100_000}).encode() for text in "ab"
+    ]
+    result = verification().process(batch(*lines))
+    assert len(repr(result)) < 50_000
+    assert [row[1] for row in result.rows["verification_facts"]] == ["line-1", "line-2"]
+
+
+def test_any_text_is_stored_as_it_is_said(conn, root):
+    said = ["a\x00b", "lone \ud800 half", "\x1b[31m", "\u202e", "'; DROP TABLE verification_facts; --", "x" * 7_000]
+    (root / "ada").mkdir()
+    (root / "ada" / "a.jsonl").write_bytes(b"".join(line(text) + b"\n" for text in said))
+    assert run_processor(conn, verification(), root)["errors"] == 0
+    quotes = [quote for (quote,) in conn.execute("SELECT user_quote FROM verification_facts").fetchall()]
+    assert sorted(quotes) == sorted(text.replace("\ud800", "\ufffd") for text in said)
+    assert conn.execute("SELECT count(*) FROM knowledge_items").fetchall() == [(len(said),)]

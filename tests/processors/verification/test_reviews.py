@@ -186,13 +186,15 @@ def test_decided_is_the_last_decision_on_each_pair():
 
 
 def test_an_approved_item_outlives_its_facts_and_a_pending_one_does_not(curator):
-    kept, gone = curator.fact("kept"), curator.fact("gone")
+    kept, gone, again = curator.fact("kept"), curator.fact("gone"), curator.fact("again pending")
     curator("approve", kept, note="yes")
+    curator("approve", again)
+    curator("reopen", again)
     curator("merge", gone, kept)
     curator("separate", gone, kept)
     curator.conn.execute(f"DELETE FROM {FACTS.name}")
     curator.settle()
-    assert curator.statuses()[kept] == "approved"
+    assert curator.statuses() == {kept: "approved"}
     assert curator("reject", kept)["was"] == "approved"
     assert curator.ask("SELECT content, evidence FROM knowledge_items WHERE id = ?", kept) == [("kept", 0)]
     again = curator.fact("kept", "2026-01-05", user="bob")
