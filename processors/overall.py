@@ -21,7 +21,8 @@ class OverallTable:
     """A table over all sessions.
 
     Among a processor's ``records``, it holds what people decide: rows come from orders to the daemon, no run and no
-    reprocessing changes them, and a rebuild keeps them. Among what a step ``writes``, it is made to have just the rows that the step gives.
+    reprocessing changes them, and a rebuild keeps them. Among what a step ``writes``, it has just the rows that the
+    step gives.
 
     Attributes:
         name: lower-case identifier, unique over all processors.

@@ -10,6 +10,7 @@ import pyarrow as pa
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -28,6 +29,7 @@ from processors.verification.questions import (
     REVIEWED,
     STATUSES,
     Filters,
+    evidence_of,
     listed,
 )
 
@@ -116,7 +118,16 @@ def list_items(
         ]
         for item in found
     ]
-    show(_plain(found), json_output, names, rows)
+    if json_output or not sys.stdout.isatty():
+        show(_plain(found), json_output, names, rows)
+        return
+    # An id that is cut names nothing.
+    widths = (len("kv_0123456789ab"), max(map(len, STATUSES)))
+    whole = [Column(name, min_width=width) for name, width in zip(names, widths, strict=False)]
+    grid = Grid(*whole, *names[len(whole) :])
+    for row in rows:
+        grid.add_row(*map(_text, row))
+    Console().print(grid)
 
 
 @app.command(name="show")
@@ -304,8 +315,10 @@ def export(
     """Items with their evidence, as Markdown, or with --json as JSON; the approved ones, if nothing else is said."""
     client = client_of(root_option, db, config, socket)
     filters = _filters(None if status == "all" else status, domain, category, user, confidence, text)
-    sql, parameters = listed(filters)
-    items = [{**item, "evidence": _ask(client, EVIDENCE, [item["id"]])} for item in _ask(client, sql, parameters)]
+    evidence: dict[str, list[dict[str, Any]]] = {}
+    for each in _ask(client, *evidence_of(filters)):
+        evidence.setdefault(each["item_id"], []).append(each)
+    items = [{**item, "evidence": evidence.get(item["id"], [])} for item in _ask(client, *listed(filters))]
     told = json.dumps(_plain(items), indent=2) if json_output else as_markdown(items)
     if output is None:
         print(told)  # noqa: T201

@@ -6,7 +6,12 @@ from typing import Any
 
 from daemon.errors import printable
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~^$<>&])")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|~^$<>&@]")
+_LINKS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What some make a link of, though nothing marks it as one."""
+
+_BEGINS = re.compile(r"^(\d*)(?=[-=.])")
+"""Of a list, a rule or a heading."""
 
 
 def as_markdown(items: Sequence[Mapping[str, Any]]) -> str:
@@ -16,8 +21,7 @@ def as_markdown(items: Sequence[Mapping[str, Any]]) -> str:
         items: rows of ``knowledge_items``, each with its ``evidence``: rows of ``verification_evidence``.
 
     """
-    # What sessions say must not act on whatever shows it; an item's text has no line breaks of its own.
-    return "\n".join(printable(line) for part in _lines(items) for line in part.split("\n"))
+    return "\n".join(_lines(items))
 
 
 def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -38,5 +42,6 @@ def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that means itself: no markup, no HTML, one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """Text that means itself: no markup, no link, no HTML, one line, and nothing that acts on a terminal."""
+    text = _SPECIAL.sub(r"\\\g<0>", printable(" ".join(text.split())))
+    return _BEGINS.sub(r"\1\\", _LINKS.sub(r"\\\g<0>", text), count=1)

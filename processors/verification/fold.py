@@ -28,6 +28,9 @@ from processors.verification.windows import Context, windows
 MOST_ENTITIES, MOST_ENTITY = 20, 60
 """How many an item has, and characters of each."""
 
+MOST_UUID, MOST_FOLDER = 100, 4096
+"""Characters. Each row of a turn has both: longer ones, which no client writes, would be copied as often."""
+
 
 class Carry(msgspec.Struct, array_like=True):
     """What is known of a session between two runs.
@@ -77,21 +80,35 @@ class Fold:
 
     def read(self, turns: Iterable[Turn]) -> None:
         """Take the prompts and their context from turns; nothing is extracted yet."""
+        self._is_left_out()
         for turn in turns:
             self.carry.lines += 1
-            self.carry.folder = turn.cwd or self.carry.folder
-            if self.options.leave_out.project(self.carry.folder):
-                continue
+            self.carry.folder = (turn.cwd or "")[:MOST_FOLDER] or self.carry.folder
+            left_out = self._is_left_out()
             if text := written_text(turn):
-                self._person(turn, text)
-            elif text := answered_text(turn):
+                # The marker counts wherever it stands.
+                self.carry.left_out |= self._has_marker(text)
+                if not left_out:
+                    self._person(turn, redact(text))
+            elif not left_out and (text := answered_text(turn)):
                 self.carry.context.add("assistant", redact(text))
 
+    def _is_left_out(self) -> bool:
+        """Whether what is said here is left out; then nothing of what was said before is context any more.
+
+        It may have been said here, before the settings left that out.
+        """
+        left_out = self.options.leave_out.project(self.carry.folder)
+        if left_out:
+            self.carry.context = Context()
+        return left_out
+
+    def _has_marker(self, text: str) -> bool:
+        marker = self.options.marker.strip().casefold()
+        return any(line.strip().casefold() == marker for line in text.splitlines())
+
     def _person(self, turn: Turn, text: str) -> None:
-        if any(line.strip().casefold() == self.options.marker.strip().casefold() for line in text.splitlines()):
-            self.carry.left_out = True
-        text = redact(text)
-        uuid = turn.uuid or f"line-{self.carry.lines}"
+        uuid = turn.uuid if turn.uuid and len(turn.uuid) <= MOST_UUID else f"line-{self.carry.lines}"
         found = tuple(windows(self.carry.context.said(), text))
         self._prompts.append(_Prompt(uuid, _utc(turn.timestamp), self.carry.folder, found))
         self.carry.context.add("person", text)
@@ -187,8 +204,11 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _utc(time: datetime | None) -> datetime | None:
-    """A time as the database has it: UTC, without a zone."""
-    return time.astimezone(UTC).replace(tzinfo=None) if time is not None and time.tzinfo else time
+    """A time as the database has it: UTC, without a zone; none where there is no such time."""
+    try:
+        return time.astimezone(UTC).replace(tzinfo=None) if time is not None and time.tzinfo else time
+    except OverflowError:  # in the first year, or the last
+        return None
 
 
 def _summary(carry: Carry) -> tuple[int, int, int, int, bool]:

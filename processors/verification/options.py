@@ -27,6 +27,13 @@ class LeaveOut(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def __post_init__(self) -> None:
         if not all(name.rstrip("/") for names in (self.users, self.projects, self.sessions) for name in names):
             raise ValueError("an empty name would leave everything out")
+        # What can name nothing would leave nothing out, and nobody would notice.
+        if any("/" in name for name in self.users):
+            raise ValueError("a user is the name of a folder in the root, such as alice")
+        if any(name.startswith(("/", "./", "../", "~")) for name in self.sessions):
+            raise ValueError("a session is named by its path below the root, such as alice/x.jsonl")
+        if any(name.startswith(("./", "../", "~")) for name in self.projects):
+            raise ValueError("a project is the whole path of a folder, such as /home/alice/work")
 
     def session(self, key: str) -> bool:
         """Whether a whole session is left out."""

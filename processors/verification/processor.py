@@ -56,7 +56,8 @@ class VerificationProcessor:
         """
         carry = batch.carry or Carry()
         if carry.left_out or self._options.leave_out.session(batch.session_key):
-            return ProcessorResult(carry=carry)
+            # What was said before is carried no longer, either.
+            return ProcessorResult(carry=Carry(lines=carry.lines, left_out=carry.left_out))
         fold = Fold(self._options, carry)
         fold.read(batch.turns())
         return fold.result(self._extractor, is_first=batch.is_first)
@@ -64,14 +65,16 @@ class VerificationProcessor:
 
 def removals(leave_out: LeaveOut) -> Sequence[Removal]:
     """What has to go of what was found before: facts, and what reviews have kept of an item's text."""
+    said = ("title", "content", "entities", "source_user", "source_ref", "session_file", "project")
+    # Facts of a session with the marker are gone when it is read.
+    marked = Removal(REVIEWS.name, f"session_file IN (SELECT session_file FROM {SESSIONS.name} WHERE left_out)", said)
     conditions = [f"split_part(session_file, '/', 1) = {_literal(user)}" for user in leave_out.users]
     conditions += [_below("session_file", session) for session in leave_out.sessions]
     conditions += [_below("project", project) for project in leave_out.projects]
     if not conditions:
-        return ()
+        return (marked,)
     where = " OR ".join(conditions)
-    said = ("title", "content", "entities", "source_user", "source_ref", "session_file", "project")
-    return (Removal(FACTS.name, where), Removal(REVIEWS.name, where, said))
+    return (Removal(FACTS.name, where), Removal(REVIEWS.name, where, said), marked)
 
 
 def _below(column: str, folder: str) -> str:

@@ -5,6 +5,10 @@ from typing import Any
 
 STATUSES = ("pending", "approved", "rejected")
 
+_EVIDENCE = """
+SELECT item_id, session_file, turn_uuid, source_user, source_ref, detection_type, user_quote, created_at
+FROM verification_evidence"""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -49,9 +53,14 @@ def listed(filters: Filters, limit: int | None = None) -> tuple[str, list[Any]]:
     return f"SELECT * FROM knowledge_items AS items WHERE {where} {order} {most}", parameters
 
 
-EVIDENCE = """
-SELECT item_id, session_file, turn_uuid, source_user, source_ref, detection_type, user_quote, created_at
-FROM verification_evidence WHERE item_id = ? ORDER BY created_at, source_ref"""
+def evidence_of(filters: Filters) -> tuple[str, list[Any]]:
+    """The evidence of all items that :func:`listed` gives without a limit."""
+    where, parameters = filters.where()
+    items = f"SELECT id FROM knowledge_items AS items WHERE {where}"
+    return f"{_EVIDENCE} WHERE item_id IN ({items}) ORDER BY created_at, source_ref", parameters
+
+
+EVIDENCE = f"{_EVIDENCE} WHERE item_id = ? ORDER BY created_at, source_ref"
 
 RELATED = """
 SELECT if(item_a = ?, item_b, item_a) AS id, title, relation, score, reason,

@@ -4,39 +4,66 @@ An item's status is that of the last decision on it. What is kept of the item as
 the transcripts that the item was found in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from processors.overall import Order, OrderError
+from processors.verification.candidates import pair
+from processors.verification.canonical import Pair
 from processors.verification.tables import REVIEWS
 
 MOST_NOTE = 2_000
 """Characters."""
 
-_COPIED = ("title", "content", "category", "domain", "entities", "source_user", "source_ref")
+_COPIED = (
+    *("title", "content", "category", "domain", "entities", "source_user", "source_ref"),
+    *("first_stated_at", "last_stated_at", "base_confidence", "project", "session_file"),
+)
 
-_ITEM = f"""
-SELECT items.id, {", ".join(f"items.{name}" for name in _COPIED)}, items.created_at, items.last_stated_at,
+# Whose text it is decides whether it may be kept, not whose evidence counts to it.
+_ITEM = """
+SELECT items.title, items.content, items.category, items.domain, items.entities,
+    own.username, own.session_file || '#' || own.turn_uuid, items.created_at, items.last_stated_at,
     (SELECT max(base_confidence) FROM verification_evidence AS evidence WHERE evidence.item_id = items.id),
-    (SELECT arg_min(project, (created_at, source_ref)) FROM verification_evidence AS evidence
-        WHERE evidence.item_id = items.id)
-FROM knowledge_items AS items WHERE items.id = ?"""
+    own.project, own.session_file
+FROM knowledge_items AS items JOIN verification_facts AS own ON own.item_id = items.id
+WHERE items.id = ? ORDER BY least(own.occurred_at, own.extracted_at), own.session_file, own.turn_uuid LIMIT 1"""
 
 _KEPT = f"""
-SELECT {", ".join(_COPIED)}, first_stated_at, last_stated_at, base_confidence, project, session_file
+SELECT {", ".join(_COPIED)}
 FROM {REVIEWS.name} WHERE item_id = ? AND content IS NOT NULL ORDER BY reviewed_at DESC LIMIT 1"""
+
+DECIDED = f"""
+SELECT item_id, other_id, action FROM {REVIEWS.name}
+WHERE action IN ('merge', 'separate') ORDER BY reviewed_at, item_id, other_id"""
+
+
+def decided(rows: Iterable[tuple[str, str, str]]) -> tuple[list[Pair], set[Pair]]:
+    """Merges in their order, and pairs that are not the same: of a pair, the last decision counts.
+
+    Args:
+        rows: of :data:`DECIDED`.
+
+    """
+    latest: dict[Pair, tuple[str, Pair]] = {}
+    for item, other, action in rows:
+        both = pair(item, other)
+        latest.pop(both, None)
+        latest[both] = action, (item, other)
+    merges = [into for action, into in latest.values() if action == "merge"]
+    return merges, {both for both, (action, _) in latest.items() if action == "separate"}
 
 
 def orders() -> tuple[Order, ...]:
     """The orders that the processor takes."""
-    alone = [Order(name, ("item", "note"), _decide(name)) for name in ("reject", "reopen")]
-    # Which item others count to depends on what is approved, merged and separated.
-    approve = Order("approve", ("item", "note"), _decide("approve"), ("duplicates",))
-    pairs = [Order(name, ("item", "other", "note"), _pair(name), ("duplicates",)) for name in ("merge", "separate")]
-    return (approve, *alone, *pairs)
+    # Which item others count to depends on what is approved, or is not any more, merged and separated.
+    after = ("duplicates",)
+    alone = [Order(name, ("item", "note"), _decide(name), after) for name in ("approve", "reject", "reopen")]
+    pairs = [Order(name, ("item", "other", "note"), _pair(name), after) for name in ("merge", "separate")]
+    return (*alone, *pairs)
 
 
 def _decide(action: str) -> Any:
@@ -100,27 +127,21 @@ def _status(conn: duckdb.DuckDBPyConnection, item: str) -> str:
 
 def _check_no_circle(conn: duckdb.DuckDBPyConnection, item: str, other: str) -> None:
     """Raises OrderError if the other item counts to this one, by what people decided."""
-    decided = conn.execute(
-        f"SELECT item_id, other_id, action FROM {REVIEWS.name} WHERE action IN ('merge', 'separate')"
-        " ORDER BY reviewed_at"
-    ).fetchall()
+    merges, _ = decided(conn.execute(DECIDED).fetchall())
     into: dict[str, str] = {}
-    for source, target, action in decided:
-        if action == "merge":
+    for source, target in merges:
+        if not _leads(into, target, source):
             into[source] = target
-        else:
-            for a, b in ((source, target), (target, source)):
-                if into.get(a) == b:
-                    del into[a]
-    at: str | None = other
-    passed = set()
-    while at is not None and at not in passed:
-        if at == item:
-            raise OrderError(
-                f"{other} counts to {item} already", f"first: sessiond knowledge separate {other} {item}"
-            )
-        passed.add(at)
-        at = into.get(at)
+    if last := _leads(into, other, item):
+        raise OrderError(f"{other} counts to {item} already", f"first: sessiond knowledge separate {last} {item}")
+
+
+def _leads(into: Mapping[str, str], start: str, end: str) -> str | None:
+    """The item before the end, on the way there from the start; None if the way does not lead there."""
+    at: str | None = start
+    while at is not None and (following := into.get(at)) != end:
+        at = following
+    return at
 
 
 def _add(
@@ -150,11 +171,6 @@ def _add(
 
 
 def _as_it_is(conn: duckdb.DuckDBPyConnection, item: str) -> dict[str, Any]:
-    """The item as it is now, or else as it was at the decision before."""
-    names = (*_COPIED, "first_stated_at", "last_stated_at", "base_confidence", "project")
-    found = conn.execute(_ITEM, [item]).fetchall()
-    if found and found[0][-2] is not None:  # there is evidence of it
-        values = dict(zip(names, found[0][1:], strict=True))
-        return values | {"session_file": str(values["source_ref"]).rpartition("#")[0]}
-    kept = conn.execute(_KEPT, [item]).fetchall()
-    return dict(zip((*names, "session_file"), kept[0], strict=True)) if kept else {}
+    """The item as it is now, if it is found in a transcript; or else as it was at the decision before."""
+    found = conn.execute(_ITEM, [item]).fetchall() or conn.execute(_KEPT, [item]).fetchall()
+    return dict(zip(_COPIED, found[0], strict=True)) if found else {}

@@ -16,8 +16,9 @@ from processors.verification.candidates import pair, pairs_to_judge
 from processors.verification.canonical import Pair, canonical
 from processors.verification.duplicates import Duplicates, Relation
 from processors.verification.llm.judge import Contradiction, LlmJudge
-from processors.verification.model import Item
+from processors.verification.model import Domain, Item
 from processors.verification.options import VerificationOptions
+from processors.verification.reviews import DECIDED, decided
 from processors.verification.tables import CANONICAL, CONTRADICTIONS, RELATIONS
 
 COMPARED = OverallTable("knowledge_compared", {"item_id": "VARCHAR", "digest": "VARCHAR"})
@@ -29,10 +30,6 @@ JUDGED = OverallTable("knowledge_judged", {"item_a": "VARCHAR", "item_b": "VARCH
 _ITEMS = """
 SELECT id, title, content, domain, entities, corrects, approved, rejected, created_at
 FROM knowledge_statements ORDER BY id"""
-
-_DECIDED = """
-SELECT item_id, other_id, action FROM knowledge_reviews
-WHERE action IN ('merge', 'separate') ORDER BY reviewed_at, item_id, other_id"""
 
 
 SLICE = 200
@@ -59,7 +56,7 @@ def steps(options: VerificationOptions) -> tuple[Step, ...]:
             "duplicates",
             {
                 "items": _ITEMS,
-                "decided": _DECIDED,
+                "decided": DECIDED,
                 "compared": f"SELECT item_id, digest FROM {COMPARED.name}",
                 "relations": f"SELECT item_a, item_b, score, reason FROM {RELATIONS.name}",
             },
@@ -95,7 +92,8 @@ class DuplicatesStep:
             relations = (Relation(**row) for row in _rows(given["relations"], between))
             self._duplicates = Duplicates(compared, relations)
         found = self._duplicates.update(items, between)
-        merges, separations = _decided(given["decided"])
+        rows = _rows(given["decided"], between)
+        merges, separations = decided((row["item_id"], row["other_id"], row["action"]) for row in rows)
         counts_to = canonical(items, found, merges, separations)
         return StepResult(
             {
@@ -114,7 +112,7 @@ class ContradictionsStep:
 
     def __init__(self, judge: Judge | None) -> None:
         self._judge = judge
-        self._looked_at: set[str] = set()  # since the start, with all that is related to them
+        self._looked_at: set[tuple[str, Domain]] = set()  # since the start, with all that is related to them
         self._unclear: set[Pair] = set()  # the judge gives no valid answer: it is asked again after a start
 
     def work(self, given: Mapping[str, pa.Table], stopped: Stopped) -> StepResult:
@@ -123,10 +121,12 @@ class ContradictionsStep:
         counts_to = {row["item_id"]: row["canonical_id"] for row in _rows(given["canonical"], between)}
         items = _items(given["items"], between, rejected=False)
         standing = {item.id: item for item in items if item.id not in counts_to}
+        domains = {known_as: item.domain for known_as, item in standing.items()}
         judged = {
             pair(row["item_a"], row["item_b"])
             for row in _rows(given["judged"], between)
-            if row["item_a"] in standing and row["item_b"] in standing
+            # Both are there, and still of one domain.
+            if row["item_a"] in domains and domains[row["item_a"]] == domains.get(row["item_b"])
         }
         known = {
             pair(row["item_a"], row["item_b"]): tuple(row.values())
@@ -147,7 +147,8 @@ class ContradictionsStep:
         between: Callable[[], None],
     ) -> PauseError | None:
         """Have the pairs judged that are not yet; returns why some still are not."""
-        new = standing.keys() - self._looked_at
+        every = {(item.id, item.domain) for item in standing.values()}
+        new = {known_as for known_as, _ in every - self._looked_at}
         left = pairs_to_judge(standing.values(), new, {}, judged | self._unclear, between=between)
         by_item: dict[str, list[str]] = {}
         for item_a, item_b in left:
@@ -170,7 +171,7 @@ class ContradictionsStep:
                     each.severity,
                     each.suggested_resolution,
                 )
-        self._looked_at = set(standing)
+        self._looked_at = every
         return None
 
 
@@ -194,17 +195,6 @@ def _items(rows: pa.Table, between: Callable[[], None], *, rejected: bool = True
                 approved=row["approved"],
                 created_at=row["created_at"] or datetime.max,  # noqa: DTZ901  # as in the database: without a zone
             )
-
-
-def _decided(rows: pa.Table) -> tuple[list[Pair], set[Pair]]:
-    """Merges in their order, and pairs that are not the same: of a pair, the last decision counts."""
-    latest: dict[Pair, tuple[str, Pair]] = {}
-    for row in rows.to_pylist():
-        both = pair(row["item_id"], row["other_id"])
-        latest.pop(both, None)
-        latest[both] = row["action"], (row["item_id"], row["other_id"])
-    merges = [into for action, into in latest.values() if action == "merge"]
-    return merges, {both for both, (action, _) in latest.items() if action == "separate"}
 
 
 def _between(stopped: Stopped) -> Callable[[], None]:

@@ -19,6 +19,9 @@ _SECONDS_PER_YEAR = 365.25 * 86_400
 _BASE = f"""CASE detection_type WHEN 'correction' THEN {CORRECTION}
     WHEN 'unprompted_definition' THEN {DEFINITION} ELSE {CONFIRMATION} END::DOUBLE"""
 
+_STATED_AT = "least(occurred_at, extracted_at)"
+"""Nobody states anything after it was read: a time to come, which would never decay, counts as that."""
+
 EVIDENCE = f"""
 SELECT
     coalesce(canonical_id, facts.item_id) AS item_id,
@@ -28,7 +31,7 @@ SELECT
     session_file || '#' || turn_uuid AS source_ref,
     detection_type,
     user_quote,
-    coalesce(occurred_at, extracted_at) AS created_at,
+    {_STATED_AT} AS created_at,
     facts.item_id AS stated_as,
     project,
     {_BASE} AS base_confidence
@@ -53,27 +56,26 @@ STATEMENTS = f"""
 WITH stated AS (
     SELECT
         item_id AS id,
-        min(title) AS title,
-        min(content) AS content,
-        arg_min(domain, (coalesce(occurred_at, extracted_at), session_file, turn_uuid)) AS domain,
-        arg_min(entities, (coalesce(occurred_at, extracted_at), session_file, turn_uuid)) AS entities,
+        arg_min(row(title, content, domain, entities), ({_STATED_AT}, session_file, turn_uuid)) AS first,
         bool_or(detection_type = 'correction') AS corrects,
-        min(coalesce(occurred_at, extracted_at)) AS created_at
+        min({_STATED_AT}) AS created_at
     FROM verification_facts GROUP BY item_id
 ),
 decided AS ({_DECISIONS})
 SELECT
     coalesce(stated.id, decided.item_id) AS id,
-    coalesce(stated.title, was[1]) AS title,
-    coalesce(stated.content, was[2]) AS content,
-    coalesce(stated.domain, was[4]) AS domain,
-    coalesce(stated.entities, was[5]) AS entities,
+    -- Two texts can be made that have one id; what people decided on stays what they saw.
+    coalesce(was[1], first[1]) AS title,
+    coalesce(was[2], first[2]) AS content,
+    coalesce(first[3], was[4]) AS domain,
+    coalesce(first[4], was[5]) AS entities,
     coalesce(stated.corrects, was[3] = 'correction') AS corrects,
     coalesce(action = 'approve', false) AS approved,
     coalesce(action = 'reject', false) AS rejected,
     least(stated.created_at, was[9]) AS created_at
 FROM stated FULL JOIN decided ON decided.item_id = stated.id
-WHERE coalesce(stated.id, was[1]) IS NOT NULL"""
+-- What is found no more stays if it is approved or rejected, and goes if it is pending.
+WHERE stated.id IS NOT NULL OR (was[1] IS NOT NULL AND action <> 'reopen')"""
 
 ITEMS = f"""
 WITH evidence AS (
