@@ -48,6 +48,7 @@ class Rig:
         self.box = Box(folder)
         self._isolation = {"isolation": ISOLATED} if isolated else {}
         self.counts = Counter()
+        self.moved = set()  # former names of sessions, as the daemons that have ended told them
         self.peak = 0
         self.version = 1
         self.daemon = None
@@ -116,6 +117,7 @@ class Rig:
             "refused",
         ):
             self.counts[event] += len(self.daemon.of(event))
+        self.moved |= {entry["old"] for entry in self.daemon.of("moved")}
         assert not self.daemon.of("not JSON") or self.dies, self.daemon.of("not JSON")
 
     def new_version(self):

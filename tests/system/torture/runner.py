@@ -90,11 +90,14 @@ class Runner:
         """All scripts are over: what they have left is as it was, and what is kept shows what it should."""
         self._do_up()
         self.rig.ready()
-        found = self.rig.found("s")
+        found, log = self.rig.found("s"), self.rig.log()
+        self.rig.end(signal.SIGTERM)
         for key in sorted(found.keys() | self._left.keys()):
             wanted, there = self._left.get(key), found.get(key)
-            assert there == wanted, f"{key}: {wanted} were left, {there} are there at the end\n{self.rig.log()}"
-        self.rig.end(signal.SIGTERM)
+            # A file of a later script may have the inode of a deleted one and begin with all of it, such as one blank
+            # line: nothing tells that from a rename.
+            renamed = there is None and key in self.rig.moved
+            assert renamed or there == wanted, f"{key}: {wanted} were left, {there} are there at the end\n{log}"
         try:
             self.rig.box.rows()
         except AssertionError as error:
