@@ -113,6 +113,10 @@ class SessionGoneError(SessionError):
     """There is no file of that name any more."""
 
 
+class RootGoneError(SessionGoneError):
+    """There is no root: nothing is known of the file."""
+
+
 class SessionRefusedError(SessionError):
     """What is there is no session file, or may not be read: not looked at again until it changes."""
 

@@ -17,7 +17,7 @@ from daemon.audit import Peer
 from daemon.config import Settings
 from daemon.errors import ConfigError, SessiondError, StoreLockedError, UnknownNameError, describe, printable
 from daemon.export import stream_tables, write_parquet
-from daemon.overall import replaced
+from daemon.overall import changed
 from daemon.query.queries import Queries, Work
 from daemon.runner import run_processor
 from daemon.steps import take_step
@@ -147,7 +147,7 @@ class Local:
                 answer = processor_orders.carry_out(conn, asked, fields, Peer.myself().username)
             for step in spec.steps:
                 if step.name in asked.steps:
-                    take_step(conn, step, partial(replaced, conn), lambda: False)
+                    take_step(conn, step, partial(changed, conn), lambda: False)
             return answer | {"settled": True}
 
         done: dict[str, Any] = self._order(order, {"processor": processor, **fields}, carry_out, atomic=False)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.cursor import Signature
-from daemon.errors import SessionError, SessionGoneError, SessionRefusedError, printable
+from daemon.errors import RootGoneError, SessionError, SessionGoneError, SessionRefusedError, printable
 
 SUFFIX = ".jsonl"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,6 +24,7 @@ def open_session(root: Path, key: str) -> Iterator[tuple[int, Signature]]:
     """A descriptor of the session file and its signature, both of the very file that was opened.
 
     Raises:
+        RootGoneError: there is no root.
         SessionGoneError: nothing of that name.
         SessionRefusedError: a symbolic link, a FIFO, a device, a folder; no name that a file can have; no permission.
         SessionError: any other failure of the operating system, worth another try.
@@ -47,7 +48,10 @@ def open_session(root: Path, key: str) -> Iterator[tuple[int, Signature]]:
 
 
 def _open(root: Path, key: str) -> int:
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise RootGoneError("gone", f"{printable(root)} does not exist") from error
     try:
         *parents, name = key.split("/")
         for parent in parents:

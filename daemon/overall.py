@@ -1,12 +1,13 @@
 """A processor's tables over all sessions, and rows that must not be there; see :mod:`processors.overall`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from daemon.arrow import insert
+from daemon.arrow import insert, offered
 from daemon.errors import ContractError, printable
 from daemon.store import scalar, transaction
 from processors.contract import Table
@@ -63,18 +64,44 @@ def rows_of(conn: duckdb.DuckDBPyConnection, table: OverallTable, rows: Sequence
         raise ContractError(f"rows do not fit table {table.name}", "see the columns that are declared") from error
 
 
-def replace_rows(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
-    """Replace all rows of tables, inside the caller's transaction."""
-    for name, rows in tables.items():
-        conn.execute(f'DELETE FROM "{name}"')
-        if rows.num_rows:
-            insert(conn, name, rows)
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has to be done to a table, so that it has the rows that it should."""
+
+    gone: pa.Table
+    new: pa.Table
+
+    def __bool__(self) -> bool:
+        return bool(self.gone.num_rows or self.new.num_rows)
 
 
-def replaced(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+def change_to(conn: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Change:
+    """What makes just these rows of what a table has; the order of rows, and how often one is there, mean nothing."""
+    columns = ", ".join(f'"{column}"' for column in rows.column_names)
+    with offered(conn, f"wanted of {name}", rows):
+        there, wanted = f'SELECT {columns} FROM "{name}"', f'SELECT {columns} FROM "wanted of {name}"'
+        gone, new = (conn.sql(f"{one} EXCEPT {other}").to_arrow_table() for one, other in
+                     ((there, wanted), (wanted, there)))  # fmt: skip
+    return Change(gone, new)
+
+
+def make_changes(conn: duckdb.DuckDBPyConnection, changes: Mapping[str, Change]) -> None:
+    """Make changes of tables, inside the caller's transaction; what they cost is a matter of their size."""
+    for name, change in changes.items():
+        if change.gone.num_rows:
+            same = " AND ".join(
+                f'rows."{each}" IS NOT DISTINCT FROM gone."{each}"' for each in change.gone.column_names
+            )
+            with offered(conn, f"gone of {name}", change.gone):
+                conn.execute(f'DELETE FROM "{name}" AS rows USING "gone of {name}" AS gone WHERE {same}')
+        if change.new.num_rows:
+            insert(conn, name, change.new)
+
+
+def changed(conn: duckdb.DuckDBPyConnection, changes: Mapping[str, Change]) -> None:
     """The same, in a transaction of its own."""
     with transaction(conn):
-        replace_rows(conn, tables)
+        make_changes(conn, changes)
 
 
 def remove(conn: duckdb.DuckDBPyConnection, tables: Sequence[Table], removals: Sequence[Removal]) -> dict[str, int]:

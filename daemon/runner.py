@@ -15,7 +15,7 @@ from daemon.config import DEFAULT_ROOT, Settings
 from daemon.cursor import Signature, utc_now
 from daemon.errors import ContractError, SessionError, describe
 from daemon.look import Look
-from daemon.overall import remove, replaced
+from daemon.overall import changed, remove
 from daemon.processing import ProcessorFailedError, cause_of, process
 from daemon.round import Counts
 from daemon.run import Job, look_whole, run_incremental, run_whole, taken_over, touched
@@ -95,7 +95,7 @@ class _Run:
         fold_all(self._conn, every)
         for step in self._spec.steps:
             try:
-                take_step(self._conn, step, partial(replaced, self._conn), lambda: False)
+                take_step(self._conn, step, partial(changed, self._conn), lambda: False)
             except Exception as error:  # noqa: BLE001  # it is a plug-in's
                 self.counts.failed_one(f"step {step.name}", describe(error))
 

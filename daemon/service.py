@@ -237,6 +237,8 @@ class Service:
         doubt = self._watch.doubt() or (
             "it does not report what was changed for it to see" if self._watcher.trouble(self._watcher.slow) else None
         )
+        if self.engine.transcripts.root_was_gone():
+            doubt = doubt or "the root was not there for a moment"
         self._health.tick(doubt)
         if doubt:
             if not self._doubted:

@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import duckdb
 
@@ -41,33 +41,31 @@ def path_of(conn: duckdb.DuckDBPyConnection) -> Path | None:
 
 
 class _Shadow:
-    """Keeps the copy up to date for one connection."""
+    """Keeps the copy of one database up to date, for all connections to it. May be used by any thread."""
 
-    def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
-        self._db = path_of(conn)
+    def __init__(self, db: Path) -> None:
+        self._db = db
+        self._copying = threading.Lock()  # guards the next two
         self._seen = 0  # when the file was changed last, as of the copy
         self._failed_at = -AGAIN_SECONDS
 
     def look(self, conn: duckdb.DuckDBPyConnection) -> None:
-        if self._db is None:
-            return
         try:
             changed = self._db.stat().st_mtime_ns
         except OSError:
             return  # whatever is wrong, writing tells
-        if changed == self._seen or time.monotonic() - self._failed_at < AGAIN_SECONDS:
-            return
-        with _copying:
-            made = _copy(conn, self._db)
-        if made:
-            self._seen = changed
-        else:
-            self._failed_at = time.monotonic()
+        with self._copying:
+            if changed == self._seen or time.monotonic() - self._failed_at < AGAIN_SECONDS:
+                return
+            if _copy(conn, self._db):
+                self._seen = changed
+            else:
+                self._failed_at = time.monotonic()
 
 
-_copying = threading.Lock()
-_guard = threading.Lock()  # guards the next
-_shadows: WeakKeyDictionary[duckdb.DuckDBPyConnection, _Shadow] = WeakKeyDictionary()
+_guard = threading.Lock()  # guards the next two
+_by_path: WeakValueDictionary[Path, _Shadow] = WeakValueDictionary()
+_shadows: WeakKeyDictionary[duckdb.DuckDBPyConnection, _Shadow | None] = WeakKeyDictionary()
 
 
 def keep(conn: duckdb.DuckDBPyConnection) -> None:
@@ -76,12 +74,15 @@ def keep(conn: duckdb.DuckDBPyConnection) -> None:
     Costs a look at the file, and some 20 ms after a checkpoint.
     """
     with _guard:
+        known = conn in _shadows
         shadow = _shadows.get(conn)
-    if shadow is None:
-        shadow = _Shadow(conn)
+    if not known:
+        path = path_of(conn)
         with _guard:
+            shadow = None if path is None else _by_path.setdefault(path, _Shadow(path))
             _shadows[conn] = shadow
-    shadow.look(conn)
+    if shadow is not None:
+        shadow.look(conn)
 
 
 def _copy(conn: duckdb.DuckDBPyConnection, db: Path) -> bool:
@@ -105,7 +106,7 @@ def restore(db: Path) -> int:
 
     Does nothing where it is open, in this process or another. Returns how many blocks were put back.
     """
-    if not copy_of(db).exists() or _is_open_here(db):
+    if not copy_of(db).exists() or is_open_here(db):
         return 0
     with suppress(OSError):  # whatever is wrong there, opening the database tells
         fd = os.open(db, os.O_RDWR | os.O_CLOEXEC)
@@ -117,7 +118,7 @@ def restore(db: Path) -> int:
     return 0
 
 
-def _is_open_here(db: Path) -> bool:
+def is_open_here(db: Path) -> bool:
     """Whether this process has the file open: its lock would be ours, and lost when we close the file."""
     path = os.path.realpath(db)
     for number in os.listdir("/proc/self/fd"):  # noqa: PTH208

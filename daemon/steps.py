@@ -15,11 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import duckdb
-import pyarrow as pa
 
 from daemon.errors import describe
 from daemon.events import Events
-from daemon.overall import replace_rows, rows_of
+from daemon.overall import Change, change_to, make_changes, rows_of
 from daemon.writer import Writer
 from processors.overall import Step, Stopped
 from processors.registry import Registered
@@ -37,7 +36,7 @@ WRITE_SECONDS = 30.0
 LOWEST = 19
 ASKED = -math.inf
 
-Write = Callable[[Mapping[str, pa.Table]], None]
+Write = Callable[[Mapping[str, Change]], None]
 
 
 class StoppedError(Exception):
@@ -50,7 +49,7 @@ def take_step(conn: duckdb.DuckDBPyConnection, step: Step, write: Write, stopped
     Args:
         conn: to read from, outside a transaction.
         step: which one.
-        write: replaces the rows of tables, durably. It is not called if they are there already.
+        write: changes tables, durably; not called if they are as they should be already.
         stopped: whether to end early.
 
     Raises:
@@ -67,13 +66,13 @@ def take_step(conn: duckdb.DuckDBPyConnection, step: Step, write: Write, stopped
     result = step.work(given, stopped)
     if stopped():
         raise StoppedError
-    news = {}
+    changes = {}
     for table in step.writes:
-        rows = rows_of(conn, table, result.rows.get(table.name, ()))
-        if not rows.equals(conn.sql(f'SELECT * FROM "{table.name}"').to_arrow_table().select(rows.column_names)):
-            news[table.name] = rows
-    if news:
-        write(news)
+        change = change_to(conn, table.name, rows_of(conn, table, result.rows.get(table.name, ())))
+        if change:
+            changes[table.name] = change
+    if changes:
+        write(changes)
     return (result.pause.seconds, describe(result.pause)) if result.pause else (math.inf, "")
 
 
@@ -217,5 +216,5 @@ class Steps:
             self._events.step_failed(mine.spec.name, trouble, again)
         return again
 
-    def _write(self, tables: Mapping[str, pa.Table]) -> None:
-        self._writer.carry_out(lambda conn: replace_rows(conn, tables), WRITE_SECONDS)
+    def _write(self, changes: Mapping[str, Change]) -> None:
+        self._writer.carry_out(lambda conn: make_changes(conn, changes), WRITE_SECONDS)

@@ -14,10 +14,14 @@ from daemon.errors import StoreError, printable
 from daemon.explained import NO_DATABASE, explained, passing
 from daemon.room import threshold
 from daemon.schema import SCHEMA, SCHEMA_VERSION
-from daemon.shadow import keep, restore
+from daemon.shadow import is_open_here, keep, restore
 
 _NO_DOWNLOADS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """A database that is kept for years must not depend on what was fetched from the network meanwhile."""
+
+TEMPORARY = "2GB"
+"""What may lie in ``<database>.tmp`` of queries that do not fit into memory. DuckDB takes nine tenths of what is free
+when the database is opened: of the space that the database itself may need, or of none."""
 
 
 def open_database(
@@ -38,6 +42,7 @@ def open_database(
     path = Path(path)
     config: dict[str, str | bool | int | float | list[str]] = {
         "checkpoint_threshold": threshold(path),
+        "max_temp_directory_size": TEMPORARY,
         **_NO_DOWNLOADS,
     }
     if memory_limit:
@@ -98,7 +103,8 @@ def read_database(path: Path, *, memory_limit: str, threads: int) -> duckdb.Duck
     with store_errors(path):
         _check_file(path)
         restore(path)
-        config: dict[str, Any] = {"memory_limit": memory_limit, "threads": threads, **_NO_DOWNLOADS}
+        limits = {"memory_limit": memory_limit, "threads": threads, "max_temp_directory_size": TEMPORARY}
+        config: dict[str, Any] = {**limits, **_NO_DOWNLOADS}
         conn = _quiet(duckdb.connect(str(path), read_only=True, config=config))
         try:
             check_version(conn, str(path))
@@ -221,6 +227,8 @@ def _check_file(path: Path) -> None:
     shown = printable(path)
     if path.is_dir():
         raise StoreError(f"the database {shown} is a folder", "choose a file with --db")
+    if is_open_here(path):
+        return  # it is one; and to close it would give DuckDB's lock on it away, see daemon.shadow
     with path.open("rb") as file:
         if file.read(12)[8:] != b"DUCK":
             raise StoreError(f"{shown} is not a DuckDB database", NO_DATABASE)

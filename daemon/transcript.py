@@ -10,13 +10,14 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.content import Content
 from daemon.cursor import Cursor, Signature, is_md5
-from daemon.errors import SessionGoneError, printable
+from daemon.errors import RootGoneError, SessionGoneError, printable
 from daemon.look import Look, position
 from daemon.opening import open_session
 from daemon.reading import Active, Reader
@@ -68,6 +69,7 @@ class Transcripts:
         self.root = root
         self._content = Content()
         self.files_opened = 0
+        self._root_gone = False  # when a session was looked at; set by any thread
         self._reader = Reader(self._content, chunk_bytes=chunk_bytes, line_limit=line_limit)
         self._limit = active_sessions
         self._lanes = lanes
@@ -81,6 +83,11 @@ class Transcripts:
         """Of content, approximately."""
         return self._content.bytes_read
 
+    def root_was_gone(self) -> bool:
+        """Whether there was no root when a session was looked at since this was asked last."""
+        gone, self._root_gone = self._root_gone, False
+        return gone
+
     def look(self, key: str, cursor: Cursor | None) -> Look:
         """What is new in a session since ``cursor``.
 
@@ -89,7 +96,7 @@ class Transcripts:
 
         """
         session = self._activate(key)
-        with session.lock, open_session(self.root, key) as (fd, signature):
+        with session.lock, self._opened(key) as (fd, signature):
             self.files_opened += 1
             racy = self._now_ns() - signature.ctime_ns < RACY_NS
             shared = session.shared  # another thread may take it away meanwhile
@@ -101,6 +108,15 @@ class Transcripts:
             if self._lanes > 1:
                 self._share(session, cursor, look)
             return look
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[int, Signature]]:
+        try:
+            with open_session(self.root, key) as opened:
+                yield opened
+        except RootGoneError:
+            self._root_gone = True  # it may be back in a moment, and nobody else has noticed
+            raise
 
     def _share(self, session: _Session, cursor: Cursor | None, look: Look) -> None:
         session.shared = (position(cursor), look)

@@ -21,7 +21,7 @@ class OverallTable:
     """A table over all sessions.
 
     Among a processor's ``records``, it holds what people decide: rows come from orders to the daemon, no run and no
-    reprocessing changes them, and a rebuild keeps them. Among what a step ``writes``, it is replaced as a whole.
+    reprocessing changes them, and a rebuild keeps them. Among what a step ``writes``, it is made to have just the rows that the step gives.
 
     Attributes:
         name: lower-case identifier, unique over all processors.

@@ -58,6 +58,7 @@ def test_the_example_has_about_ten_lines():
 def test_every_command_is_in_the_table_and_every_row_is_a_command():
     rows = set(re.findall(r"^\| `sessiond ([\w-]+)", README, re.MULTILINE))
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    commands |= {group.name for group in app.registered_groups}
     assert rows == commands
 
 
@@ -66,8 +67,10 @@ def test_every_table_that_is_named_exists(tmp_path):
     named = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
     with open_database(tmp_path / "x.duckdb") as conn:
         from processors.usage import UsageProcessor  # noqa: PLC0415
+        from processors.verification import VerificationProcessor  # noqa: PLC0415
 
         run_processor(conn, UsageProcessor(), tmp_path)
+        run_processor(conn, VerificationProcessor(), tmp_path)
         there = {name for (name,) in conn.execute("SELECT table_name FROM information_schema.tables").fetchall()}
     assert named <= there
 
@@ -99,6 +102,12 @@ def test_the_client_answers(tmp_path, monkeypatch):
 def test_the_settings_are_taken():
     found, errors = load(["usage"], tomllib.loads(block_after("settings that a test loads"))["options"])
     assert ([spec.name for spec in found], errors) == (["usage"], [])
+
+
+def test_the_settings_of_knowledge_are_taken():
+    options = tomllib.loads(block_after("knowledge settings that a test loads"))["options"]
+    found, errors = load(["verification"], options)
+    assert ([spec.name for spec in found], errors) == (["verification"], [])
 
 
 def test_the_isolation_is_taken():

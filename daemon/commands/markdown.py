@@ -21,7 +21,8 @@ def as_markdown(items: Sequence[Mapping[str, Any]]) -> str:
         items: rows of ``knowledge_items``, each with its ``evidence``: rows of ``verification_evidence``.
 
     """
-    return "\n".join(_lines(items))
+    # What sessions say must not act on whatever shows it; an item's text has no line breaks of its own.
+    return "\n".join(printable(line) for part in _lines(items) for line in part.split("\n"))
 
 
 def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -42,6 +43,6 @@ def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that means itself: no markup, no link, no HTML, one line, and nothing that acts on a terminal."""
-    text = _SPECIAL.sub(r"\\\g<0>", printable(" ".join(text.split())))
+    """Text that means itself: no markup, no link, no HTML, one line."""
+    text = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
     return _BEGINS.sub(r"\1\\", _LINKS.sub(r"\\\g<0>", text), count=1)

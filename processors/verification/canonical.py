@@ -27,8 +27,8 @@ def canonical(
 
     People come first: what they merged is one, whatever it is, and counts to what they merged it into. The machine
     then goes through what is left: the approved first, then the oldest, then the lowest id. An item becomes one that
-    others count to, unless it is related to one that already is; it counts to the closest of these, of equals the
-    first. So nothing counts to an item that it is not related to itself, however long a chain of relations is.
+    others count to, unless it is related to one that already is; it counts to the first of these in that order. So
+    nothing counts to an item that it is not related to itself, however long a chain of relations is.
 
     The machine merges nothing
 
@@ -65,13 +65,13 @@ def canonical(
         not_into = {counts_to[other] for other in apart[root] if other in counts_to}
         best = min(
             (
-                (-score, _rank(by_id[other]), other)
-                for other, score in related[root].items()
+                (_rank(by_id[other]), other)
+                for other in related[root]
                 if counts_to.get(other) == other and other not in not_into and group.may_join(groups[other])
             ),
             default=None,
         )
-        counts_to[root] = root if best is None else best[2]
+        counts_to[root] = root if best is None else best[1]
     return {known_as: counts_to[root] for known_as, root in roots.items()}
 
 

@@ -1,9 +1,8 @@
 """Which items say the same, likely.
 
-Every pair of one domain that reaches a threshold is found, not a sample: texts are put in order of their lengths, and
-each is compared with those whose length allows it. That is about half of all pairs, at some 0.2 µs each, once; later
-only what is new is compared. The first time, for 100,000 items, takes about as long as a cup of coffee; filters that
-are quicker lose pairs, as two texts can be 82 % alike without a word in common.
+Every pair of one domain that reaches a threshold is found: each text is compared with all whose length allows it, by
+:class:`processors.verification.similarity.Texts`, once; later only what is new is compared. Filters by words or
+pieces of words in common would be quicker, and lose pairs: two texts can be 82 % alike without one.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -14,7 +13,17 @@ from hashlib import blake2b
 from typing import Literal
 
 from processors.verification.model import Domain, Item
-from processors.verification.similarity import alike, in_order, lengths, names, normalised, nothing, paced
+from processors.verification.similarity import (
+    Texts,
+    alike,
+    frequent,
+    in_order,
+    lengths,
+    names,
+    normalised,
+    nothing,
+    paced,
+)
 
 Reason = Literal["lexical", "entities"]
 
@@ -30,6 +39,9 @@ LEAST_ENTITIES = 2
 
 MOST_RELATIONS = 50
 """Per item, the closest: texts that are all alike would otherwise have relations by the square of their number."""
+
+_MANY = 20
+"""So many new items of a domain are worth the preparation of a quicker search."""
 
 _MEASURE = 1
 """Raised whenever other relations would be found, so that nothing that was compared before counts as compared."""
@@ -81,7 +93,8 @@ class Duplicates:
         self.compared = dict(compared or {})
         self._closest: dict[str, list[tuple[float, str, Reason]]] = {}
         for relation in relations:
-            self._relate(relation.item_a, relation.item_b, relation.score, relation.reason)
+            if relation.item_a in self.compared and relation.item_b in self.compared:
+                self._relate(relation.item_a, relation.item_b, relation.score, relation.reason)
 
     def update(self, items: Iterable[Item], between: Callable[[], object] = nothing) -> list[Relation]:
         """The relations of these items, in order of their ids; only what is new or changed is compared.
@@ -165,7 +178,10 @@ class _Shelf:
         self._settled = [place for place, known_as in enumerate(self.ids) if known_as in compared]
         self._settled_set = frozenset(self._settled)
         self._settled_lengths = [self._lengths[place] for place in self._settled]
-        self._settled_texts = [self._texts[place] for place in self._settled]
+        settled_texts = [self._texts[place] for place in self._settled]
+        left_out = frequent(self._texts) if len(rows) - len(self._settled) >= _MANY else {}
+        self._all = Texts(self._texts, left_out)
+        self._others = Texts(settled_texts, left_out)
         self._with: defaultdict[str, set[int]] = defaultdict(set)
         for place, found in enumerate(self._names):
             for name in found:
@@ -193,9 +209,9 @@ class _Shelf:
             return
         shortest, longest = lengths(length, LEXICAL)
         start = bisect_left(self._lengths, max(shortest, LEAST_TEXT))
-        yield from alike(text, self._texts, LEXICAL, self._between, start=start, stop=place)
+        yield from self._all.alike(text, LEXICAL, self._between, start, place)
         start, stop = bisect_right(self._settled, place), bisect_right(self._settled_lengths, longest)
-        for index, score in alike(text, self._settled_texts, LEXICAL, self._between, start=start, stop=stop):
+        for index, score in self._others.alike(text, LEXICAL, self._between, start, stop):
             yield self._settled[index], score
 
     def _sharing(self, place: int) -> frozenset[int] | set[int]:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from processors.contract import LONGEST
-from processors.verification.llm.options import LlmOptions
+from processors.verification.llm.options import LlmOptions, check_installed
 
 MARKER = "sessiond: leave this session out"
 
@@ -67,6 +67,8 @@ class VerificationOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=Tru
     def __post_init__(self) -> None:
         if not all(0 <= minutes <= LONGEST for minutes in (self.cadence_minutes, self.idle_minutes)):
             raise ValueError(f"minutes are from 0 to {LONGEST:,}")
+        if self.extractor == "llm":
+            check_installed(self.llm)
         if not self.marker.strip() or "\n" in self.marker:
             raise ValueError("the marker is one line of text")
 

@@ -1,32 +1,31 @@
 """Secrets in texts are replaced by a mark, before anything is stored or sent.
 
-Why no library: detect-secrets keeps its settings and plug-ins in caches of the whole process (``settings.get_settings``
-is an ``lru_cache`` that ``transient_settings`` empties and fills), which threads would change under each other; it
-scans files line by line, tells a secret's line and value but not its place, and knows of a private key its first line
+Why no library: detect-secrets keeps its settings and plug-ins in caches of the whole process (its ``get_settings`` is
+an ``lru_cache`` that ``transient_settings`` empties and fills), which threads would change under each other; it scans
+files line by line, tells a secret's line and value but not its place, and knows of a private key its first line
 alone. What is here is pure, works on a text and replaces whole blocks.
 
-Sources of the forms: the pages of the issuers on their key formats (Anthropic, OpenAI, AWS "unique identifiers", GitHub
-"token formats", GitLab "token prefixes", Slack "token types", Google Cloud API keys, Stripe, npm, PyPI, Hugging Face,
-SendGrid, DigitalOcean, Databricks, Shopify, Vault), RFC 7468 (PEM), RFC 7519 (JWT), RFC 6750 and 7617 (Bearer, Basic),
-RFC 3986 (userinfo), and the rules that gitleaks publishes.
+Sources of the forms: the pages of the issuers on their key formats (Anthropic, OpenAI, AWS "unique identifiers",
+GitHub "token formats", GitLab "token prefixes", Slack "token types", Google Cloud API keys, Stripe, npm, PyPI,
+Hugging Face, SendGrid, DigitalOcean, Databricks, Shopify, Vault), RFC 7468 (PEM), RFC 7519 (JWT), RFC 3986
+(userinfo), and the rules that gitleaks publishes. What words tell: :mod:`processors.verification.named`.
 
 Each pattern is linear: it begins at a fixed word or where no character of its own stands before, and repeats within
 limits or over characters that cannot begin it again.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
 
-MARK = "[redacted]"
+from processors.verification.named import MARK, is_mixed, redact_named
+
+__all__ = ["MARK", "redact"]
 
 _MOST_PASSES = 8
 """A mark may bring a word and a value together; what is found then is replaced, too. Twice is rare."""
 
 
 def redact(text: str) -> str:
-    """The text with :data:`MARK` in place of each secret that is known by its form or by the words before it.
+    """The text with ``[redacted]`` in place of each secret that is known by its form or by the words before it.
 
     Redacting again changes nothing. The time grows with the length, whatever the text is.
     """
@@ -42,28 +41,12 @@ def _once(text: str) -> str:
     if "PRIVATE KEY" in text:
         text = _without_key_blocks(text)
     if _AWS_ID.search(text):
-        text = _AWS_SECRET.sub(lambda found: MARK if _mixed(found[0]) else found[0], text)
+        text = _AWS_SECRET.sub(lambda found: MARK if is_mixed(found[0]) else found[0], text)
     for beginnings, pattern in _FORMS:
         if any(beginning in text for beginning in beginnings):
             text = pattern.sub(MARK, text)
-    if _names_secrets(text):
-        text = "\n".join(_after_words(line) if _names_secrets(line) else line for line in text.split("\n"))
-    return text
+    return redact_named(text)
 
-
-def _names_secrets(text: str) -> bool:
-    """Whether there is a word after which a secret may stand; most texts and lines have none, and are done."""
-    text = text.lower()
-    return any(word in text for word in _WORDS)
-
-
-def _after_words(line: str) -> str:
-    for pattern, secret in _AFTER_WORDS:
-        line = pattern.sub(_replacing(secret), line)
-    return line
-
-
-# --- Known by their form -------------------------------------------------------------------------------------------
 
 _START = r"(?<![A-Za-z0-9_-])"
 
@@ -141,169 +124,3 @@ def _body_before(text: str, floor: int, end: int) -> int:
             break
         begin = line
     return begin
-
-
-# --- Known by the words before them --------------------------------------------------------------------------------
-
-_PASSWORD = r"(?:pass(?:word|wd|phrase|code)|passwd|pwd|passwort|kennwort)"
-_SECRET = (
-    r"(?:(?:api|access|secret|private|client|auth|account|shared[_-]?access|encryption|signing|master|deploy|service)"
-    r"[ _-]?(?:key|token|secret)|apikey|token|secret|credentials?|authorization|webhook[ _-]?url|sig)"
-)
-_WORDS = (
-    "pass",
-    "pwd",
-    "kennwort",
-    "secret",
-    "token",
-    "key",
-    "auth",
-    "credential",
-    "webhook",
-    "sig",
-    "bearer",
-    "basic",
-)
-_SEP = r"[\"'`\]]{0,2}[ \t]{0,8}(?:=>|:=|==?|:(?!//))[ \t]{0,8}"
-_QUOTED = r"\"[^\"\n]{1,512}\"|'[^'\n]{1,512}'|`[^`\n]{1,512}`"
-_BARE = r"[^\s\"'`,;<>(){}\[\]]{1,1024}"
-_VALUE = rf"(?P<value>{_QUOTED}|{_BARE})(?P<next>[(\[]|[ \t]{{1,4}}\w)?"
-_SAID = (
-    r"s?[ \t]{1,4}(?:(?:for|of|to|on|in|für)[ \t]{1,4}[\w./@:-]{1,60}[ \t]{1,4}(?:[\w./@:-]{1,40}[ \t]{1,4}){0,2})?"
-    r"(?:is|was|are|ist|lautet)(?:[ \t]{0,4}:[ \t]{0,4}|[ \t]{1,4})"
-)
-_PLACEHOLDER = re.compile(
-    r"(?:\$|%|<|\{|\*+$|x{3,}$|\.{2,}|none$|null$|true$|false$|nil$|undefined$|str$|string$|bytes$|int$|bool$|any$"
-    r"|text$|varchar|optional|secretstr|os\.|env\.|process\.|config\.|settings\.|self\.|args\.|getenv|input$)",
-    re.IGNORECASE,
-)
-_COMMON = frozenset(
-    "a an the not too also very just in on at by for from of to with and or but no any one this that your my our its"
-    " always never now then here there what how when where only still safe secret same wrong right correct good bad"
-    " weak strong long short empty blank null missing invalid valid optional mandatory compulsory plain hidden public"
-    " private different unique new old case sha256 bcrypt argon2 md5 base64 utf-8 oauth2 in-memory read-only"
-    " nicht falsch richtig zu der die das ein eine".split()
-)
-_ADJECTIVE = re.compile(r"[a-z-]+(?:ed|ing|able|ible|ory|ary|ally|tly|less|ful)", re.IGNORECASE)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_HEX = re.compile(r"(?:0x)?[0-9a-f]+", re.IGNORECASE)
-_PATH = re.compile(r"(?:\.{0,2}/)?[\w.-]+(?:/[\w.-]+)+/?")
-
-_BITS = 3.0
-"""Entropy of a character, from which on a value may be random; words of English have 2 to 3 at such lengths."""
-
-
-def _entropy(value: str) -> float:
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
-
-
-def _mixed(value: str) -> bool:
-    return any(map(str.isdigit, value)) and any(map(str.islower, value)) and any(map(str.isupper, value))
-
-
-def _random(value: str) -> bool:
-    """Whether a value looks drawn, not worded."""
-    digit, letter = any(map(str.isdigit, value)), any(map(str.isalpha, value))
-    cases = any(map(str.islower, value)) and any(map(str.isupper, value))
-    if not letter or not (digit or (cases and len(value) >= 20)) or (_PATH.fullmatch(value) and not _mixed(value)):
-        return False
-    return _entropy(value) >= (_BITS if len(value) < 12 or not digit else _BITS - 0.5)
-
-
-def _is_password(found: re.Match[str]) -> bool:
-    """Of ``password = …``: any value but a placeholder, a type, a call or the first word of a sentence."""
-    value, after = _bare(found)
-    if len(value) < 3 or _PLACEHOLDER.match(value) or after in {"(", "["}:
-        return False
-    worded = value.isalpha() and (value.islower() or value.istitle())
-    if found["value"][0] in "\"'`":
-        return True
-    return not (worded and (after or value.lower() in _COMMON))
-
-
-def _is_secret(found: re.Match[str]) -> bool:
-    """Of ``token: …``: what has letters and digits and is no name."""
-    value, after = _bare(found)
-    if len(value) < 8 or _PLACEHOLDER.match(value) or after in {"(", "["}:
-        return False
-    return _random(value) or (_HEX.fullmatch(value) is not None and len(value) >= 16 and not value.isdigit())
-
-
-def _is_exported(found: re.Match[str]) -> bool:
-    """Of ``SECRET_X=…``, in capitals: any value of some length."""
-    value, after = _bare(found)
-    return len(value) >= 6 and not _PLACEHOLDER.match(value) and not value.isdigit() and after not in {"(", "["}
-
-
-def _is_told(found: re.Match[str]) -> bool:
-    """Of "the password is …": what is no plain word, or the only one."""
-    value, after = _bare(found)
-    if len(value) < 4 or _PLACEHOLDER.match(value) or after in {"(", "["} or value.lower() in _COMMON:
-        return False
-    if found["value"][0] in "\"'`":
-        return " " not in value
-    if not value.isalpha():
-        return not (value.isdigit() and after) and not re.fullmatch(r"[A-Za-z]+(?:[-'’][A-Za-z]+)+", value)
-    return not after and not _ADJECTIVE.fullmatch(value)
-
-
-def _is_told_secret(found: re.Match[str]) -> bool:
-    value, _ = _bare(found)
-    return len(value) >= 12 and _random(value) and not re.fullmatch(r"[a-z0-9]+(?:_[a-z0-9]+)+", value)
-
-
-def _is_near(found: re.Match[str]) -> bool:
-    """Of a long string some words after "token": what is no hash of a commit, no UUID and no name."""
-    value = found["value"]
-    if _HEX.fullmatch(value) or _UUID.fullmatch(value):
-        return False
-    return _mixed(value) and _random(value)
-
-
-def _bare(found: re.Match[str]) -> tuple[str, str]:
-    value = found["value"]
-    if value[0] in "\"'`" and value[-1] == value[0]:
-        return value[1:-1], ""
-    return value.rstrip(".,;:!?"), (found["next"] or "").strip()
-
-
-def _replacing(secret: Callable[[re.Match[str]], bool]) -> Callable[[re.Match[str]], str]:
-    def replaced(found: re.Match[str]) -> str:
-        value = found["value"]
-        if MARK.strip("[]") in value or not secret(found):
-            return found[0]
-        begin, end = found.start("value"), found.end("value")
-        if value[0] in "\"'`":
-            begin, end = begin + 1, end - 1
-        else:
-            end -= len(value) - len(value.rstrip(".,;:!?"))
-        offset = found.start()
-        return found[0][: begin - offset] + MARK + found[0][end - offset :]
-
-    return replaced
-
-
-def _patterns() -> Iterator[tuple[re.Pattern[str], Callable[[re.Match[str]], bool]]]:
-    any_case = re.IGNORECASE
-    yield (
-        re.compile(r"\b(?:Bearer|Basic|Digest|Token)[ \t]{1,4}(?P<value>[\w.~+/=-]{8,2048})(?P<next>)"),
-        _is_near_any,
-    )
-    yield re.compile(rf"{_PASSWORD}\w{{0,30}}{_SEP}{_VALUE}", any_case), _is_password
-    yield re.compile(rf"{_SECRET}\w{{0,30}}{_SEP}{_VALUE}", any_case), _is_secret
-    name = r"(?<![A-Z0-9_])(?=[A-Z0-9_]{0,60}(?:SECRET|TOKEN|PASS|PASSWORD|_KEY|APIKEY|CREDENTIALS?)(?:_|=))"
-    yield re.compile(rf"{name}[A-Z0-9_]{{1,80}}={_VALUE}"), _is_exported
-    yield re.compile(rf"{_PASSWORD}{_SAID}{_VALUE}", any_case), _is_told
-    yield re.compile(rf"{_SECRET}{_SAID}{_VALUE}", any_case), _is_told_secret
-    near = r"[^\n]{0,40}?(?<![A-Za-z0-9+/=_.-])(?P<value>[A-Za-z0-9+/=_.-]{20,256})(?P<next>)"
-    yield re.compile(rf"(?:{_PASSWORD}|{_SECRET}|\bkey\b){near}", any_case), _is_near
-
-
-def _is_near_any(found: re.Match[str]) -> bool:
-    """Of what stands after "Bearer" or "Basic": what is no word of a sentence."""
-    value = found["value"].rstrip(".,;:!?")
-    cases = any(map(str.islower, value)) and any(map(str.isupper, value[1:]))
-    return len(value) >= 8 and (any(map(str.isdigit, value)) or value.endswith("=") or cases)
-
-
-_AFTER_WORDS = tuple(_patterns())

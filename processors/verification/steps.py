@@ -31,6 +31,9 @@ _ITEMS = """
 SELECT id, title, content, domain, entities, corrects, approved, rejected, created_at
 FROM knowledge_statements ORDER BY id"""
 
+SLICE = 200
+"""Rows that are converted in a millisecond or so."""
+
 
 class _EndedError(Exception):
     """The daemon stops."""
@@ -81,12 +84,14 @@ class DuplicatesStep:
 
     def work(self, given: Mapping[str, pa.Table], stopped: Stopped) -> StepResult:
         """See :class:`processors.overall.Step`."""
-        items = list(_items(given["items"]))
+        between = _between(stopped)
+        items = list(_items(given["items"], between))
         if self._duplicates is None:  # a start: what was compared before it is known
-            compared = {row["item_id"]: row["digest"] for row in given["compared"].to_pylist()}
-            self._duplicates = Duplicates(compared, (Relation(**row) for row in given["relations"].to_pylist()))
-        found = self._duplicates.update(items, _between(stopped))
-        rows = given["decided"].to_pylist()
+            compared = {row["item_id"]: row["digest"] for row in _rows(given["compared"], between)}
+            relations = (Relation(**row) for row in _rows(given["relations"], between))
+            self._duplicates = Duplicates(compared, relations)
+        found = self._duplicates.update(items, between)
+        rows = _rows(given["decided"], between)
         merges, separations = decided((row["item_id"], row["other_id"], row["action"]) for row in rows)
         counts_to = canonical(items, found, merges, separations)
         return StepResult(
@@ -111,12 +116,14 @@ class ContradictionsStep:
 
     def work(self, given: Mapping[str, pa.Table], stopped: Stopped) -> StepResult:
         """See :class:`processors.overall.Step`; what is found before the judge has to pause is given, too."""
-        counts_to = {row["item_id"]: row["canonical_id"] for row in given["canonical"].to_pylist()}
-        standing = {item.id: item for item in _items(given["items"], rejected=False) if item.id not in counts_to}
+        between = _between(stopped)
+        counts_to = {row["item_id"]: row["canonical_id"] for row in _rows(given["canonical"], between)}
+        items = _items(given["items"], between, rejected=False)
+        standing = {item.id: item for item in items if item.id not in counts_to}
         domains = {known_as: item.domain for known_as, item in standing.items()}
         judged = {
             pair(row["item_a"], row["item_b"])
-            for row in given["judged"].to_pylist()
+            for row in _rows(given["judged"], between)
             # Both are there, and still of one domain.
             if row["item_a"] in domains and domains[row["item_a"]] == domains.get(row["item_b"])
         }
@@ -127,7 +134,7 @@ class ContradictionsStep:
         }
         pause = None
         if self._judge is not None:
-            pause = self._look(self._judge, standing, judged, known, stopped)
+            pause = self._look(self._judge, standing, judged, known, between)
         return StepResult({CONTRADICTIONS.name: sorted(known.values()), JUDGED.name: sorted(judged)}, pause)
 
     def _look(
@@ -136,10 +143,9 @@ class ContradictionsStep:
         standing: Mapping[str, Item],
         judged: set[Pair],
         known: dict[Pair, tuple[Any, ...]],
-        stopped: Stopped,
+        between: Callable[[], None],
     ) -> PauseError | None:
         """Have the pairs judged that are not yet; returns why some still are not."""
-        between = _between(stopped)
         every = {(item.id, item.domain) for item in standing.values()}
         new = {known_as for known_as, _ in every - self._looked_at}
         left = pairs_to_judge(standing.values(), new, {}, judged | self._unclear, between=between)
@@ -168,8 +174,15 @@ class ContradictionsStep:
         return None
 
 
-def _items(rows: pa.Table, *, rejected: bool = True) -> Iterable[Item]:
-    for row in rows.to_pylist():
+def _rows(table: pa.Table, between: Callable[[], None]) -> Iterable[dict[str, Any]]:
+    """Rows as dicts, in slices: one call for all of a large table would keep the interpreter for itself."""
+    for batch in table.to_batches(SLICE):
+        yield from batch.to_pylist()
+        between()
+
+
+def _items(rows: pa.Table, between: Callable[[], None], *, rejected: bool = True) -> Iterable[Item]:
+    for row in _rows(rows, between):
         if rejected or not row["rejected"]:
             yield Item(
                 row["id"],

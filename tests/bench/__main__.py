@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.bench import asked, cold, duplicates, growth, isolation, live, reports, results, state, walk
+from tests.bench import asked, cold, duplicates, growth, live, reports, results, state, walk, ways
 from tests.bench.place import Place, say
 from tests.bench.report import Row, machine, show
 
@@ -20,7 +20,8 @@ from tests.bench.report import Row, machine, show
 ROWS = {
     "ceiling": cold.against_ceiling,
     "plain": cold.against_plain,
-    "isolation": isolation.isolated,
+    "isolation": ways.isolated,
+    "verification": ways.beside,
     "live": live.live,
     "million": live.live_with_a_million,
     "growth": growth.growth,

@@ -35,7 +35,7 @@ class _Recorder:
         self._troubles: list[str] = []
         self._is_ready = threading.Event()
         log = listener("info", stream=Path(os.devnull).open("w"))  # noqa: SIM115  # open until the process ends
-        self.service = Service(settings, load_processors()[0], Events(self._listen, log))
+        self.service = Service(settings, load_processors(["usage"])[0], Events(self._listen, log))
 
     def _listen(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if event == "processed":

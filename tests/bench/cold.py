@@ -50,7 +50,7 @@ def cold_start(root: Path, db: Path) -> dict[str, Any]:
     """All of a root into a new database, as ``sessiond scan`` does it, until the database is closed again."""
     settings = Settings(root=root, db=db)
     before = os.times()
-    outcome = scan_once(settings, load_processors()[0], lambda *_: None, progress=False)
+    outcome = scan_once(settings, load_processors(["usage"])[0], lambda *_: None, progress=False)
     after = os.times()
     outcome["cpu_seconds"] = after.user + after.system - before.user - before.system
     if outcome["failed"]:

@@ -58,7 +58,7 @@ def processed_crowd(of: place.Place) -> Crowd:
 
 def make_tables(root: Path, db: Path) -> None:
     """Have the engine create all tables of a new database."""
-    engine = Engine(Settings(root=root, db=db), load_processors()[0], Events())
+    engine = Engine(Settings(root=root, db=db), load_processors(["usage"])[0], Events())
     engine.start()
     engine.close(60)
 

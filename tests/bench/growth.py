@@ -31,7 +31,7 @@ def grow(root: Path, db: Path, size: int) -> dict[str, Any]:
             committed.set()
 
     settings = Settings(root=root, db=db, debounce_ms=0, max_delay_ms=0)
-    engine = Engine(settings, load_processors()[0], Events(listen))
+    engine = Engine(settings, load_processors(["usage"])[0], Events(listen))
     engine.start()
     lines = corpus.lines(random.Random(6), path.stem)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -249,3 +249,13 @@ def test_root_does_not_write_to_the_database_of_another_user(database):
         open_database(database)
     assert {path.name for path in database.parent.iterdir()} == {database.name, copy_of(database).name}
     read_database(database, memory_limit="128MB", threads=1).close()
+
+
+def test_opening_it_once_more_does_not_give_its_lock_away(database):
+    with open_database(database) as conn:
+        conn.execute("SELECT 1")
+        with open_database(database):
+            pass
+        program = f"import duckdb; duckdb.connect({str(database)!r}, read_only=True)"
+        other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert "lock on file" in other.stderr

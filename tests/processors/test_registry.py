@@ -114,7 +114,7 @@ def test_processors_of_other_distributions_are_found_and_say_where_they_are_from
 
 def test_what_cannot_be_used_is_named_and_disturbs_nobody_else(plugin):
     found, errors = load()
-    assert [spec.name for spec in found] == ["one", "usage"]
+    assert [spec.name for spec in found] == ["one", "usage", "verification"]
     texts = [str(error) for error in errors]
     assert len(texts) == 3
     assert any("made_up_plugin_missing" in text and "cannot be imported" in text for text in texts)

@@ -159,6 +159,37 @@ def test_no_checkpoint_is_begun_while_there_is_no_room_for_one(box, line, disk):
     assert _counts(box) == [(number, number)]
 
 
+@pytest.fixture
+def no_temporary_files(box):
+    """The place of DuckDB's temporary files is a disk that is full."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: only root can mount a small disk")
+    place = Path(f"{box.db}.tmp")
+    place.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], check=False).returncode:
+        pytest.skip("NOT TESTED: tmpfs cannot be mounted here")
+    yield
+    box.close()
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.usefixtures("no_temporary_files")
+def test_no_room_for_temporary_files_is_told_to_who_asks_and_stops_nothing(box, line):
+    daemon = box.daemon(memory_limit="200MB", query_memory="64MB")
+    box.append(KEY, *(line(number) for number in range(1000)))
+    daemon.wait_lines(KEY, 1000)
+    question = "SELECT count(*) FROM (SELECT DISTINCT repeat(uuid()::VARCHAR, 4) AS u FROM range(1500000))"
+    refused = box.sessiond("query", question, "--db", box.db)
+    assert refused.returncode != 0
+    assert "make it smaller" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    box.append(KEY, *(line(number) for number in range(1000, 2000)))
+    daemon.wait_lines(KEY, 2000)
+    assert daemon.stop() == 0
+    assert daemon.of("run_failed") == daemon.of("store_blocked") == []
+    assert _counts(box) == [(2000, 2000)]
+
+
 def test_a_disk_that_is_full_when_it_is_time_to_fold_puts_the_fold_off(box, line, disk):
     box.plugin("late", LATE)
     daemon = box.daemon(debounce_ms=0, settle_seconds=3600, processors='["usage", "late"]')

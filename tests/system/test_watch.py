@@ -350,3 +350,27 @@ def test_a_watcher_that_is_ended_while_it_is_asked_does_not_end_the_daemon(live,
     live.watch._touched = 0.0
     live.wait("watch_armed", 2)
     assert live.stop() == 0
+
+
+def test_a_root_that_was_gone_just_when_a_session_was_looked_at(box, line, until, monkeypatch):
+    """Nobody else notices one that is away for less than a second."""
+    live = box.live(scan_seconds=3600)
+    monkeypatch.setattr(live.watch, "doubt", lambda: None)
+    box.append("alice/a.jsonl", line(1))
+    live.wait_ids("alice/a.jsonl", [1])
+    away = box.root.with_name("away")
+    looked = threading.Event()
+    gone = live.engine._workers[0]._outcomes._gone
+
+    def tell(key):
+        gone(key)
+        looked.set()
+
+    monkeypatch.setattr(live.engine._workers[0]._outcomes, "_gone", tell)
+    box.root.rename(away)
+    with (away / "alice/a.jsonl").open("ab") as file:
+        file.write(line(2))
+    assert looked.wait(30)
+    away.rename(box.root)
+    live.wait_ids("alice/a.jsonl", [1, 2])
+    assert not live.of("missed")

@@ -162,7 +162,7 @@ class Answers:
             ):
                 pass
         with self._usable(), self._lock:
-            conn.execute("PRAGMA incremental_vacuum").fetchall()
+            conn.executescript("PRAGMA incremental_vacuum")  # execute() would free one page only
 
     def close(self) -> None:
         """Close the file; it is opened again when it is used again."""
@@ -228,7 +228,8 @@ class Answers:
             reason, seconds = f"it cannot be opened ({error.strerror}): look at its permissions and space", _LATER
         else:
             return
-        self._forget()
+        if seconds != _SOON:
+            self._forget()
         raise PauseError(f"the file of the language model's answers, {self._path}: {reason}", seconds)
 
     def _forget(self) -> None:

@@ -57,8 +57,7 @@ class Asking:
         self._backoff = Backoff()
         self._places = threading.BoundedSemaphore(options.concurrency)
         self._lock = threading.Lock()
-        self._model: Model | None = None
-        self._with_key = ""
+        self._models: dict[str, Model] = {}  # by key; one that was replaced may still be asked by another thread
         self._asked: dict[str, Future[str]] = {}
         self._broke: OrderedDict[str, int] = OrderedDict()
         self._probing = threading.Lock()
@@ -85,11 +84,13 @@ class Asking:
             if asked is None:
                 asked = self._asked[key] = Future()
         if not mine:
+            if failed := asked.exception():
+                raise _again(failed)
             return decode(asked.result())
         try:
             text, value = self._answered(key, prompt, data, decode)
         except BaseException as error:
-            asked.set_exception(_again(error))
+            asked.set_exception(error)
             raise
         else:
             asked.set_result(text)
@@ -101,9 +102,8 @@ class Asking:
     def close(self) -> None:
         """Close the connections and the file; they are opened again when something is asked."""
         with self._lock:
-            if self._model is not None:
-                self._model.close()
-                self._model = None
+            while self._models:
+                self._models.popitem()[1].close()
         self.answers.close()
 
     def _key(self, prompt: Prompt, data: str) -> str:
@@ -185,9 +185,9 @@ class Asking:
         try:
             key = self._options.key()
             with self._lock:
-                if self._model is None or key != self._with_key:
-                    self._model, self._with_key = _connect(self._options, key), key
-                return self._model
+                if key not in self._models:
+                    self._models[key] = _connect(self._options, key)
+                return self._models[key]
         except (NoKeyError, ValueError) as error:
             raise PauseError(str(error), LONGEST_PAUSE) from None
 

@@ -75,12 +75,13 @@ class LlmExtractor:
 
         """
         found = self._asking.ask(_prompt(), _data(window), _decoded)
+        words = " ".join(window.prompt.split())
         return [
             Candidate(
                 item.detection_type,
                 shortened(item.title.strip()),
                 item.content.strip(),
-                _quote(item.user_quote, window.prompt),
+                _quote(item.user_quote, words),
                 item.domain,
                 tuple(entity for entity in (entity.strip() for entity in item.entities) if entity),
             )
@@ -123,9 +124,8 @@ def shortened(title: str, most: int = MOST_TITLE) -> str:
     return f"{head.rstrip()}…"
 
 
-def _quote(quote: str, text: str) -> str:
+def _quote(quote: str, words: str) -> str:
     """The quote, with what was escaped for the model as the person wrote it, if it left it so."""
-    words = " ".join(text.split())
     if " ".join(quote.split()) not in words and " ".join(unescaped(quote).split()) in words:
         return unescaped(quote)
     return quote

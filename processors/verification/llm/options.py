@@ -50,7 +50,7 @@ class LlmOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     base_url: str = ""
     credential: str = "sessiond.llm_api_key"
     timeout: float = 60.0
-    max_output_tokens: int = 4096
+    max_output_tokens: int = 8192
     retries: int = 2
     concurrency: int = 4
     requests_per_minute: int = 60

@@ -6,11 +6,13 @@ text can close its element or open another, whatever it says.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -47,7 +49,7 @@ def element(name: str, text: str, **attributes: str) -> str:
 
 def escaped(text: str) -> str:
     """A text in which nothing can be taken for an element."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").translate(_ESCAPES)
+    return _SURROGATE.sub("\ufffd", text).translate(_ESCAPES)
 
 
 def unescaped(text: str) -> str:

@@ -7,6 +7,7 @@ person, and is passed over, so that what looks at sentences may take its time wi
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 MOST_SENTENCE = 1200
 """Characters."""
@@ -41,7 +42,12 @@ _PLAIN = str.maketrans(
 
 def plain(text: str) -> str:
     """A text in lower case with straight quotes, hyphens and spaces; character by character."""
+    if text.isascii():  # nearly all texts, and much quicker
+        return text.lower().translate(_PLAIN_ASCII)
     return text.translate(_PLAIN)
+
+
+_PLAIN_ASCII = str.maketrans("`\t\n\r", "'   ")
 
 
 _FENCE = re.compile(r"[ \t]{0,8}(?:```|~~~)")
@@ -74,9 +80,9 @@ _QUOTED_FROM_HERE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _HANDED_OVER = re.compile(
-    r"""(?:\b(?:summari[sz]e|translate|proofread|rewrite|rephrase|shorten|paraphrase|format|review|edit|polish|analy[sz]e|explain
-            |classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer|critique|debug|read|spellcheck
-            |turn\ this|make\ this|put\ this)\b
+    r"""(?:\b(?:summari[sz]e|translate|proofread|rewrite|rephrase|shorten|paraphrase|format|review|edit|polish|analy[sz]e
+            |explain|classify|extract|parse|convert|improve|check|fix|grammar|reply\ to|respond\ to|answer
+            |critique|debug|read|spellcheck|turn\ this|make\ this|put\ this)\b
           |\b(?:here(?:'?s|\ is|\ are)|this\ is|below\ is|following\ is|see|got|received)\b.{0,40}
             \b(?:e-?mail|message|transcript|article|text|paragraph|doc|document|draft|page|ticket|notes?|log|logs|output|error|post
             |review|snippet|conversation|thread|comment|response|copy|abstract|memo|report|passage|excerpt|prompt|quote|slack)\b
@@ -90,16 +96,43 @@ _HANDED_OVER = re.compile(
 
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]{1,40}+[\"')\]*_]{0,4}(?=\s|$)")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|vs|etc|approx|cf|incl|excl|ca|resp|mr|mrs|dr|st|z\.b|d\.h|bzw|usw|no(?=\.\s\d)|fig|inc|ltd|max|min)$"
+    r"(?:^|[\s(])(?:e\.g|i\.e|vs|etc|approx|cf|incl|excl|ca|resp|mr|mrs|dr|st|z\.b|d\.h|bzw|usw"
+    r"|no(?=\.\s\d)|fig|inc|ltd|max|min)$"
 )
+
+
+_ASIDE_WITHIN = re.compile(
+    r"(?<=[\s,;])(?:btw|by\ the\ way,|fyi|remember(?:\ that)?\ (?!to\b)|note\ that|keep\ in\ mind"
+    r"|bear\ in\ mind|for\ context,|unrelated\b|legal\ told|finance\ told|(?:since|because|as)\ (?=(?:our"
+    r"|we\ (?:always|never|only|use|count|bill|report|define|treat|measure))\b))",
+    re.VERBOSE,
+)
+"""Words that begin a statement in the middle of a sentence."""
 
 
 def sentences(prompt: str) -> list[Sentence]:
     """The sentences of a prompt that the person wrote: without code, logs, quotes, mails, tables and headings."""
     found: list[Sentence] = []
+    quoted = False
     for paragraph, (begin, end, item) in enumerate(_paragraphs(prompt)):
-        found.extend(_sentences_in(prompt, begin, end, paragraph, item=item))
+        for sentence in _sentences_in(prompt, begin, end, paragraph, item=item):
+            odd = sentence.plain.count('"') % 2 == 1
+            wholly = (
+                sentence.plain.startswith('"')
+                and sentence.plain.rstrip(".!?, ").endswith('"')
+                and sentence.plain.count('"') == _PAIR
+            )
+            code = sentence.text.count("`") % 2 == 1
+            if not (quoted or odd or wholly or code):
+                found.append(sentence)
+            quoted = quoted != odd
+        quoted = False
     return found
+
+
+_PAIR = 2
+_MOST_ASIDES = 3
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
@@ -115,13 +148,21 @@ def _sentences_in(prompt: str, begin: int, end: int, paragraph: int, *, item: bo
 
 
 def _sentence(prompt: str, begin: int, end: int, paragraph: int, *, item: bool) -> Iterator[Sentence]:
+    """The sentence between two places; more than one where another begins in its middle."""
     if end - begin > 4 * MOST_SENTENCE:
         return
     text = prompt[begin:end]
     begin += len(text) - len(text.lstrip())
     text = text.strip()
-    if text and len(text) <= MOST_SENTENCE:
-        yield Sentence(text, plain(text), begin, begin + len(text), paragraph, item)
+    if not text or len(text) > MOST_SENTENCE:
+        return
+    starts = [0, *(aside.start() for aside in islice(_ASIDE_WITHIN.finditer(plain(text)), _MOST_ASIDES)), len(text)]
+    for start, stop in pairwise(starts):
+        part = text[start:stop].rstrip()
+        if _WORD.search(part):
+            yield Sentence(
+                part, plain(part), begin + start, begin + start + len(part), paragraph, item and start == 0
+            )
 
 
 def _paragraphs(prompt: str) -> Iterator[tuple[int, int, bool]]:
@@ -150,20 +191,14 @@ def _kinds(prompt: str) -> Iterator[tuple[int, int, str]]:
                 tag = ""
             yield start, stop, "none"
             continue
-        if _FENCE.match(line):
-            fence = not fence
-            before = ""
-            yield start, stop, "none"
-            continue
-        opened = _TAG.match(line.lstrip()[:300])
-        if opened and not fence:
-            if not opened[1] and f"</{opened[2]}>" not in line:
-                tag = opened[2]
-            yield start, stop, "none"
-            continue
+        opened = _opened(line)
         if _QUOTED_FROM_HERE.match(line[:300]):
             return
-        if fence or not line.strip() or _is_pasted(line, before):
+        if opened is not None and not fence:
+            tag = opened
+        fenced = _FENCE.match(line) is not None
+        fence = fence != fenced
+        if fence or fenced or opened is not None or _is_pasted(line, before):
             before = ""
             yield start, stop, "none"
             continue
@@ -175,6 +210,14 @@ def _kinds(prompt: str) -> Iterator[tuple[int, int, str]]:
         before = line
         if _HANDED_OVER.search(plain(line[-300:])):
             return
+
+
+def _opened(line: str) -> str | None:
+    """The tag that a line opens for those after it; empty if it closes one, or its own; None: there is none."""
+    found = _TAG.match(line.lstrip()[:300])
+    if found is None:
+        return None
+    return "" if found[1] or f"</{found[2]}>" in line else found[2]
 
 
 def _lines(prompt: str) -> Iterator[tuple[int, int]]:
@@ -199,6 +242,9 @@ def _goes_on(before: str, line: str) -> bool:
 
 
 def _is_pasted(line: str, before: str) -> bool:
+    """Whether a line is blank, or none that a person writes."""
+    if not line.strip():
+        return True
     head = line[:400]
     if _PASTED_LINE.match(head) or (_INDENTED.match(head) and not before and not _LIST_ITEM.match(head)):
         return True

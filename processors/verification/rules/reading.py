@@ -4,59 +4,58 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from processors.verification.rules import signals
+from processors.verification.rules import barred, forms, leads, orders, practice
+from processors.verification.rules.before import Before, stems
+from processors.verification.rules.forms import Strength
 from processors.verification.rules.lexicon import Noun, nouns
 from processors.verification.rules.prose import Sentence, plain
-from processors.verification.rules.signals import Strength
 
 Stance = Literal["correction", "confirmation"]
 
 _MOST_LEADS = 6
 _FEWEST_WORDS = 4
-"""Of a statement; of a rule, see :data:`_FEWEST_OF_A_RULE`."""
+"""Of a statement."""
 _FEWEST_OF_A_RULE = 5
-_NEAR = 70
-"""Characters, within which a statement names what it is about."""
-
 _FIGURES = frozenset(
-    [
-        "churn",
-        "churn rate",
-        "mrr",
-        "arr",
-        "nps",
-        "csat",
-        "revenue",
-        "net revenue",
-        "dau",
-        "mau",
-        "wau",
-        "users",
-        "user",
-        "customers",
-        "customer",
-        "orders",
-        "sessions",
-        "conversion",
-        "conversion rate",
-        "retention",
-        "retention rate",
-        "signups",
-        "cac",
-        "ltv",
-        "arpu",
-        "margin",
-        "gross margin",
-        "profit",
-        "headcount",
-        "latency",
-        "coverage",
-        "test coverage",
-        "clients",
-        "rows",
-        "row",
-        "deals",
-    ]  # a list of words
+    name.strip()
+    for name in [
+        "\n    churn",
+        " churn rate",
+        " mrr",
+        " arr",
+        " nps",
+        " csat",
+        " revenue",
+        " net revenue",
+        " dau",
+        " mau",
+        " wau",
+        " users",
+        " user",
+        " customers",
+        "\n    customer",
+        " orders",
+        " sessions",
+        " conversion",
+        " conversion rate",
+        " retention",
+        " retention rate",
+        " signups",
+        " cac",
+        "\n    ltv",
+        " arpu",
+        " margin",
+        " gross margin",
+        " profit",
+        " headcount",
+        " latency",
+        " coverage",
+        " test coverage",
+        " clients",
+        " rows",
+        "\n    row",
+        " deals\n    ",
+    ]
 )
 """What has another value each day."""
 
@@ -69,10 +68,14 @@ class Reading:
         stance: what it answers to what was said before, by its own first words.
         soft: whether that is no more than "actually" or "but".
         informs: whether it is announced: "for reference".
-        begin: where the statement begins in the sentence, after what leads to it.
-        statement: the rest, in plain text.
+        topic: whether it goes over to something else: "by the way".
+        begin, end: where the statement stands in the sentence, between what leads to it and what follows it.
+        statement: in plain text.
         nouns: the names in it.
         strength: how sure it is a fact of an organisation.
+        shared: how many of its words the assistant has used before.
+        named: the statement with what the assistant spoke of in place of its "it"; empty if it has none.
+        asks: whether a question follows in the same sentence.
 
     """
 
@@ -81,9 +84,13 @@ class Reading:
     informs: bool
     topic: bool
     begin: int
+    end: int
     statement: str
     nouns: tuple[Noun, ...]
     strength: Strength
+    shared: int
+    named: str
+    asks: bool
 
     @property
     def lead_only(self) -> bool:
@@ -91,45 +98,54 @@ class Reading:
         return not re.search(r"\w", self.statement)
 
 
-def read(sentence: Sentence, *, answers: bool) -> Reading:
-    """Read a sentence.
-
-    Args:
-        sentence: of a prompt.
-        answers: whether the assistant has said something before.
-
-    """
-    stance, soft, informs, begin = _leads(sentence.plain, answers=answers)
-    statement = sentence.plain[begin:]
-    found = tuple(nouns(sentence.text[begin:]))
+def read(sentence: Sentence, before: Before) -> Reading:
+    """Read a sentence of a prompt, against what the assistant has said before."""
+    stance, soft, informs, begin = _leads(sentence.plain, answers=before.said)
+    end = begin + orders.end_of(sentence.plain[begin:])
+    statement = sentence.plain[begin:end]
+    text = sentence.text[begin:end]
+    pronoun = _IT.match(statement)
+    named = ""
+    if stance is not None and not soft and pronoun and before.subject and not before.code and not before.acted:
+        verb = {"'": "is" if statement.startswith("it") else "are"}.get((pronoun[1] or "")[:1], "")
+        named = f"{before.subject[:1].upper()}{before.subject[1:]} {verb}".strip() + text[pronoun.end() :]
+        text, statement = named, plain(named)
+    found = tuple(nouns(text))
+    shared = len(stems(statement) & before.stems)
+    sarcastic = barred.SARCASM.search(sentence.plain) is not None
     return Reading(
         stance=stance,
         soft=soft,
         informs=informs,
-        topic=signals.TOPIC.match(sentence.plain) is not None,
+        topic=leads.TOPIC.match(sentence.plain) is not None,
         begin=begin,
+        end=end,
         statement=statement,
         nouns=found,
-        strength=strength_of(statement, found),
+        strength=Strength.NONE if sarcastic else strength_of(statement, found, shared=shared),
+        shared=shared,
+        named=named,
+        asks=sentence.plain[end:].rstrip("\"') ").endswith("?")
+        or orders.ASKS.search(sentence.plain[end:]) is not None,
     )
 
 
 def _leads(text: str, *, answers: bool) -> tuple[Stance | None, bool, bool, int]:
-    """What leads to a statement: the stance, whether it is soft, whether it announces; and where the statement begins."""
+    """What leads to a statement: the stance, whether it is soft, whether it announces; where the statement begins."""
     stance: Stance | None = None
     soft = informs = False
     at = 0
     for _ in range(_MOST_LEADS):
         rest = text[at:]
-        if found := signals.NEGATION.match(rest):
+        if found := leads.NEGATION.match(rest):
             stance, soft = "correction", False
-        elif answers and (found := signals.ACTUALLY.match(rest) or signals.BUT.match(rest)):
+        elif answers and (found := leads.ACTUALLY.match(rest) or leads.BUT.match(rest)):
             stance, soft = "correction", soft or stance is None
-        elif found := signals.AFFIRMATION.match(rest):
+        elif found := leads.AFFIRMATION.match(rest):
             stance = stance or "confirmation"
-        elif found := signals.INFORMATION.match(rest):
+        elif found := leads.INFORMATION.match(rest) or leads.ANNOUNCED.match(rest):
             informs = True
-        elif not (found := signals.ASIDE.match(rest) or signals.PRAISE.match(rest) or signals.ACTUALLY.match(rest)):
+        elif not (found := leads.ASIDE.match(rest) or leads.PRAISE.match(rest) or leads.ACTUALLY.match(rest)):
             break
         if found.end() == 0:
             break
@@ -137,102 +153,106 @@ def _leads(text: str, *, answers: bool) -> tuple[Stance | None, bool, bool, int]
     return stance, soft, informs, at
 
 
-def strength_of(statement: str, found: tuple[Noun, ...]) -> Strength:
+def strength_of(statement: str, found: tuple[Noun, ...], *, shared: int = 0) -> Strength:
     """How sure it is that a plain statement with these nouns is a fact of an organisation."""
-    if not found or len(statement.split()) < _FEWEST_WORDS or not is_said(statement):
+    if len(statement.split()) < _FEWEST_WORDS or not is_said(statement):
         return Strength.NONE
-    strength = _by_form(statement, found)
-    if strength is Strength.NONE or strength is Strength.RULED:
-        return strength
-    if signals.PASSING.search(statement) or _is_figure(statement, found):
+    unnamed = not found and not shared and len(stems(statement)) < _FEWEST_OF_CONTENT
+    if unnamed or (barred.is_of_the_world(statement) and not any("_" in noun.name for noun in found)):
         return Strength.NONE
-    business = any(noun.domain in {"finance", "product", "operations", "data"} for noun in found)
-    if signals.CODE.search(statement) and not (business and strength >= Strength.DEFINED):
+    strength = _by_form(statement, found, shared=shared)
+    if Strength.NONE < strength < Strength.RULED and _is_of_the_work(statement, found, strength):
         return Strength.NONE
     return strength
 
 
+def _is_of_the_work(statement: str, found: tuple[Noun, ...], strength: Strength) -> bool:
+    """Whether a plain statement is about the work at hand: how it stands, figures of the day, code."""
+    if barred.PASSING.search(statement) or _is_figure(statement, found):
+        return True
+    business = any(noun.domain in {"finance", "product", "operations", "data"} for noun in found)
+    if barred.CODE.search(statement) and not (business and strength >= Strength.DEFINED):
+        return True
+    return not business and strength < Strength.OURS and barred.SOFT_CODE.search(statement) is not None
+
+
 def is_said(statement: str) -> bool:
     """Whether a plain statement is none of a question, an order, an errand, a guess, and what others have said."""
-    if statement.rstrip("\"')] ").endswith("?") or signals.QUESTION.match(statement):
+    if statement.rstrip("\"')] ").endswith("?") or orders.QUESTION.match(statement):
         return False
-    if signals.is_order(statement) and not signals.RULED.search(statement):
+    if orders.is_order(statement) and not (orders.FORBIDS.match(statement) and forms.RULED.search(statement)):
         return False
-    barred = (signals.GUESS, signals.RETOLD, signals.FOREIGN, signals.ERRAND)
-    if any(pattern.search(statement) for pattern in barred):
+    if any(pattern.search(statement) for pattern in _NO_STATEMENTS):
         return False
-    return not re.match(r"if\b", statement) or signals.CONDITION.match(statement) is not None
+    return not re.match(r"if\b", statement) or forms.CONDITION.match(statement) is not None
 
 
-def _by_form(statement: str, found: tuple[Noun, ...]) -> Strength:
-    if signals.RULED.search(statement) and len(statement.split()) >= _FEWEST_OF_A_RULE:
-        return Strength.RULED
-    if signals.DEFINED.search(statement):
-        return Strength.DEFINED
-    if signals.OURS.search(statement):
-        return Strength.OURS
-    if _is_stated(statement, found):
-        return Strength.STATED
-    return Strength.NONE
+_NO_STATEMENTS = (barred.GUESS, barred.RETOLD, barred.FOREIGN, barred.ERRAND)
 
 
-def _is_stated(statement: str, found: tuple[Noun, ...]) -> bool:
-    """Whether one of the nouns, not of code alone, has a predicate."""
-    if all(noun.domain in {None, "engineering"} for noun in found) and not (
-        signals.CONTRAST.search(statement) and any(noun.domain is None for noun in found)
-    ):
-        return False
-    if signals.IT_IS.match(statement) and signals.CONTRAST.search(statement):
+def _by_form(statement: str, found: tuple[Noun, ...], *, shared: int) -> Strength:
+    for strength, form in _FORMS:
+        if form.search(statement) and (strength < Strength.RULED or len(statement.split()) >= _FEWEST_OF_A_RULE):
+            return strength
+    ours = barred.US.search(statement) is not None
+    habit = practice.HABITUAL.search(statement) is not None
+    unclear = _PRONOUN.match(statement) and not (found and contrasts(statement))
+    if unclear or not (habit or ours or _is_known(statement, found, shared=shared)):
+        return Strength.NONE
+    if shared < _MANY_SHARED and forms.PREDICATE.search(statement) is None:
+        return Strength.NONE
+    return Strength.OURS if ours and (habit or contrasts(statement)) else Strength.STATED
+
+
+_FORMS = ((Strength.RULED, forms.RULED), (Strength.DEFINED, forms.DEFINED), (Strength.OURS, forms.OURS))
+
+
+def _is_known(statement: str, found: tuple[Noun, ...], *, shared: int) -> bool:
+    """Whether a plain statement is about something that organisations or the assistant have spoken of."""
+    if shared or any(noun.domain not in {None, "engineering"} for noun in found):
         return True
-    first = min(noun.begin for noun in found)
-    return first <= _NEAR and signals.PREDICATE.search(statement, first) is not None
+    return bool(found) and contrasts(statement)
+
+
+_IT = re.compile(r"(?:it|they)('?s|'?re)?(?=\s)")
+_PRONOUN = re.compile(r"(?:it|this|that|these|those|he|she|you|i|they|there|it'?s|that'?s|they'?re)\b")
+_MANY_SHARED = 2
+"""Words that a statement shares with what it answers, so that it needs no known verb."""
+_FEWEST_OF_CONTENT = 3
+"""Words that say what a statement without known nouns is about."""
 
 
 def _is_figure(statement: str, found: tuple[Noun, ...]) -> bool:
-    return signals.VALUE.search(statement) is not None and any(noun.name.lower() in _FIGURES for noun in found)
+    return barred.VALUE.search(statement) is not None and any(noun.name.lower() in _FIGURES for noun in found)
 
 
 def contrasts(statement: str) -> bool:
     """Whether a plain statement says what is so and what is not."""
-    return signals.CONTRAST.search(statement) is not None
+    return forms.CONTRAST.search(statement) is not None
 
 
-_ENDS_OF_QUESTIONS = re.compile(
-    r"[\s,;.-]*(?:\b(?:is\ that|am\ i|did\ i\ get\ that|is\ this|does\ that\ (?:sound|look|match)|do\ i\ have\ that)\b[^?.]{0,40}|right|correct|yes|ja|richtig|oder)?\s*\?[\s*_]*$",
-    re.VERBOSE,
-)
-_HEADS_OF_QUESTIONS = re.compile(
-    r"(?:(?:just\ |quick\ )?(?:to\ )?(?:confirm(?:ing)?|double[-\ ]?check(?:ing)?|check(?:ing)?|verify|clarify|make\ sure|be\ sure)|so|ok(?:ay)?|got\ it|let\ me\ confirm|before\ i\ (?:start|continue)|understood"
-    r"|(?:can|could)\ you\ confirm(?:\ that)?|am\ i\ right\ that|is\ it\ (?:right|correct|true)\ that|my\ understanding\ is\ that)[\s,.:;-]+(?:that\s+)?",
-    re.VERBOSE,
-)
-_TURNED = re.compile(rf"(is|are)\s(.{{2,100}}?)\s({signals.DEFINED_BY}|the|always|only|not)\b", re.VERBOSE)
-_DO_WE = re.compile(r"do(?:es)?\s(we|you|your\s\w+)\s")
+def is_habitual(reading: Reading, *, answers: bool = False) -> bool:
+    """Whether a statement is about what is so each time, and not what a program is to do.
 
+    Args:
+        reading: of the sentence.
+        answers: whether it takes up what the assistant said, or is announced: then it is about no program.
 
-def asked(text: str) -> str:
-    """The fact that an assistant's question states: "so churn is computed monthly, right?"; empty if it states none."""
-    last = text.rstrip()[-1500:]
-    if not last.endswith("?"):
-        return ""
-    last = re.split(r"(?<=[.!?])\s+(?=\S)|\n+", last)
-    question = last[-1]
-    if len(question.split()) < _FEWEST_WORDS + 1 and len(last) > 1:
-        question = f"{last[-2]} {question}"
-    statement = question
-    for _ in range(3):
-        head = _HEADS_OF_QUESTIONS.match(plain(statement))
-        if head is None:
-            break
-        statement = statement[head.end() :]
-    tail = _ENDS_OF_QUESTIONS.search(plain(statement))
-    statement = statement[: tail.start()] if tail else statement
-    ours = re.sub(
-        r"\byour\b", "our", re.sub(r"\byou\b(?!')", "we", statement, flags=re.IGNORECASE), flags=re.IGNORECASE
+    """
+    if not any(form.search(reading.statement) for form in (practice.HABITUAL, practice.KINDS, forms.CONTRAST)):
+        return False
+    if answers or practice.MODAL.search(reading.statement) is None:
+        return True
+    people = (
+        is_of_people(reading.statement)
+        or practice.MONEY.search(reading.statement) is not None
+        or any(noun.domain in {"finance", "operations", "infrastructure"} for noun in reading.nouns)
     )
-    if turned := _TURNED.match(plain(ours)):
-        begin, end = turned.span(2)
-        ours = f"{ours[begin:end]} {turned[1]} {ours[turned.start(3) :]}"
-    elif doing := _DO_WE.match(plain(ours)):
-        ours = ours[doing.start(1) :]
-    return ours if strength_of(plain(ours), tuple(nouns(ours))) >= Strength.OURS else ""
+    return barred.US.search(reading.statement) is not None or (
+        people and practice.FOR_ALL.search(reading.statement) is not None
+    )
+
+
+def is_of_people(statement: str) -> bool:
+    """Whether a plain statement says who does, owns or approves something."""
+    return practice.OWNS.search(statement) is not None or practice.APPROVES.search(statement) is not None

@@ -6,11 +6,13 @@ from processors.verification.model import MOST_CONTENT, MOST_TITLE
 
 _SPACES = re.compile(r"\s+")
 _OPENING = re.compile(
-    r"^(?:(?:also|and|so|that|but|because|note that|yes|we|our|the|it's|its|that's|this is|there is|in fact)\b[\s,:-]*)+",
+    r"^(?:(?:also|and|so|that|but|because|note that|yes|sorry|our|the|it's|its|that is|that's|this is"
+    r"|there is|in fact)\b[\s,:-]*)+",
     re.IGNORECASE,
 )
 _LOOSE_ENDS = re.compile(
-    r"(?:[\s,;:(\[\"'=/&–—-]|\b(?:and|or|of|the|a|an|in|on|at|by|to|for|from|with|is|are|as|not|that|which|when|per|divided|who|we|our|but|than|into|over|be|und|oder|der|die|das|von|mit|als))+$",  # noqa: RUF001
+    r"(?:[\s,;:(\[\"'=/&\u2013\u2014-]|\b(?:and|or|of|the|a|an|in|on|at|by|to|for|from|with|is|are|as|not|that|which"
+    r"|when|per|divided|who|we|our|but|than|into|over|be|und|oder|der|die|das|von|mit|als))+$",
     re.IGNORECASE,
 )
 

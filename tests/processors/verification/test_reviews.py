@@ -6,7 +6,7 @@ import pytest
 
 from daemon import run_processor
 from daemon.errors import ConfigError, UnknownNameError
-from daemon.overall import remove, replaced
+from daemon.overall import changed, remove
 from daemon.processor_orders import carry_out, find
 from daemon.steps import take_step
 from daemon.store import transaction
@@ -52,7 +52,7 @@ class Curator:
         return row["item_id"]
 
     def settle(self):
-        take_step(self.conn, self.spec.steps[0], lambda rows: replaced(self.conn, rows), lambda: False)
+        take_step(self.conn, self.spec.steps[0], lambda changes: changed(self.conn, changes), lambda: False)
 
     def __call__(self, action, item, other=None, **more):
         fields = {"item": item} | ({"other": other} if other else {}) | more

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.verification.similarity import alike, in_order, lengths, names, normalised, paced, similarity
+from processors.verification.similarity import (
+    Texts,
+    alike,
+    frequent,
+    in_order,
+    lengths,
+    names,
+    normalised,
+    paced,
+    similarity,
+)
 
 TEXTS = st.text("ab ", max_size=60).map(normalised)
 LEAST = st.sampled_from([0.5, 0.65, 0.82, 0.9, 1.0])
@@ -59,13 +69,33 @@ def test_lengths_leave_out_nothing_that_a_common_subsequence_allows(a, b, least)
         assert shortest <= b <= longest
 
 
-@given(TEXTS, st.lists(TEXTS, max_size=20), LEAST, st.integers(0, 5), st.integers(0, 20))
-def test_the_search_finds_what_comparing_each_finds(text, others, least, start, stop):
+@given(TEXTS, st.lists(TEXTS, max_size=20), LEAST)
+def test_the_search_finds_what_comparing_each_finds(text, others, least):
+    others.sort(key=len)
+    expected = {place: similarity(text, other) for place, other in enumerate(others)}
+    assert dict(alike(text, others, least)) == {place: score for place, score in expected.items() if score >= least}
+
+
+@given(
+    TEXTS,
+    st.lists(TEXTS, max_size=20),
+    LEAST,
+    st.integers(0, 5),
+    st.integers(0, 20),
+    st.sampled_from(["", "a", " b", "ab"]),
+)
+def test_a_first_look_at_fewer_letters_loses_nothing(text, others, least, start, stop, left_out):
     others.sort(key=len)
     stop = min(stop, len(others))
     expected = {place: similarity(text, others[place]) for place in range(start, stop)}
-    found = dict(alike(text, others, least, start=start, stop=stop))
+    found = dict(Texts(others, dict.fromkeys(map(ord, left_out))).alike(text, least, lambda: None, start, stop))
     assert found == {place: score for place, score in expected.items() if score >= least}
+
+
+def test_the_most_frequent_letters_are_left_out_up_to_a_share():
+    assert frequent(["aaaa", "bbbccd"]) == {ord("a"): None}
+    assert frequent(["aabbccddee"]) == {ord("a"): None, ord("b"): None, ord("c"): None}
+    assert frequent([]) == {}
 
 
 def test_a_long_search_gives_way_between_its_slices():

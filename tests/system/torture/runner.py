@@ -91,10 +91,14 @@ class Runner:
         self._do_up()
         self.rig.ready()
         found = self.rig.found("s")
-        assert {key: rows for key, rows in found.items() if rows != self._left.get(key)} == {}
-        assert self._left.keys() - found.keys() == set()
+        for key in sorted(found.keys() | self._left.keys()):
+            wanted, there = self._left.get(key), found.get(key)
+            assert there == wanted, f"{key}: {wanted} were left, {there} are there at the end\n{self.rig.log()}"
         self.rig.end(signal.SIGTERM)
-        self.rig.box.rows()
+        try:
+            self.rig.box.rows()
+        except AssertionError as error:
+            raise AssertionError(f"a kept view shows something else than it should: {error!r:.2000}") from error
 
     def _leave(self):
         if self._frozen:
