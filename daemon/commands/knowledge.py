@@ -2,19 +2,15 @@
 
 import json
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Column
-from rich.table import Table as Grid
-from rich.text import Text
+from rich.console import Console
 
 from daemon.client import Client
+from daemon.commands.knowledge_screens import screen_of, table_of
 from daemon.commands.markdown import as_markdown
 from daemon.commands.options import Config, Db, Json, RootOption, Socket, client_of
 from daemon.errors import ConfigError, SessiondError, UnknownNameError, printable
@@ -121,13 +117,7 @@ def list_items(
     if json_output or not sys.stdout.isatty():
         show(_plain(found), json_output, names, rows)
         return
-    # An id that is cut names nothing.
-    widths = (len("kv_0123456789ab"), max(map(len, STATUSES)))
-    whole = [Column(name, min_width=width) for name, width in zip(names, widths, strict=False)]
-    grid = Grid(*whole, *names[len(whole) :])
-    for row in rows:
-        grid.add_row(*map(_text, row))
-    Console().print(grid)
+    Console().print(table_of(names, rows))
 
 
 @app.command(name="show")
@@ -144,7 +134,7 @@ def show_item(
     if json_output:
         print(json.dumps(_plain(whole), indent=2))  # noqa: T201
     else:
-        Console().print(_screen(whole))
+        Console().print(screen_of(whole))
 
 
 def _whole(client: Client, item: str) -> dict[str, Any]:
@@ -160,37 +150,6 @@ def _whole(client: Client, item: str) -> dict[str, Any]:
         "contradictions": _ask(client, CONTRADICTED, [item] * 4),
         "reviews": _ask(client, REVIEWED, [item] * 2),
     }
-
-
-def _screen(whole: dict[str, Any]) -> RenderableType:
-    head = Grid.grid(padding=(0, 2))
-    for name in ("id", "title", "content", "status", "confidence", "category", "domain", "entities", "created_at"):
-        value = f"{whole[name]:.2f}" if name == "confidence" else whole[name]
-        head.add_row(Text(name, style="bold"), _text(", ".join(value) if isinstance(value, list) else value))
-    parts: list[RenderableType] = [head]
-    for name, keys, text in (
-        ("evidence", ("detection_type", "source_user", "created_at", "source_ref"), "user_quote"),
-        ("related", ("id", "relation", "score", "reason", "counts_to"), "title"),
-        ("contradictions", ("id", "severity", "title", "suggested_resolution"), "explanation"),
-        ("reviews", ("action", "other_id", "reviewer", "reviewed_at"), "note"),
-    ):
-        if whole[name]:
-            parts += ["", Text(name, style="bold")]
-        for row in whole[name]:
-            parts.append(Padding(_text(", ".join(_short(row[key]) for key in keys if row[key] is not None)), (0, 2)))
-            if row[text]:
-                parts.append(Padding(Text(printable(row[text]), style="dim"), (0, 4)))
-    return Group(*parts)
-
-
-def _text(value: object) -> Text:
-    return Text("" if value is None else printable(value))
-
-
-def _short(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -42,6 +42,6 @@ def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that means itself: no markup, no link, no HTML, one line, and nothing that acts on a terminal."""
-    text = _SPECIAL.sub(r"\\\g<0>", printable(" ".join(text.split())))
+    """Text that means itself: no markup, no link, no HTML, one line."""
+    text = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
     return _BEGINS.sub(r"\1\\", _LINKS.sub(r"\\\g<0>", text), count=1)

@@ -31,7 +31,6 @@ _ITEMS = """
 SELECT id, title, content, domain, entities, corrects, approved, rejected, created_at
 FROM knowledge_statements ORDER BY id"""
 
-
 SLICE = 200
 """Rows that are converted in a millisecond or so."""
 
