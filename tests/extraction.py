@@ -25,7 +25,7 @@ from typing import Any
 from processors.verification.model import DETECTIONS, Candidate, Extractor
 from tests.labelled import Case, Expected, corpus, fixtures, stands_in
 
-SPLITS = ("dev", "heldout", "fixtures")
+SPLITS = ("dev", "dev2", "heldout", "fixtures")
 EXTRACTORS = {"rules": "processors.verification.rules:RulesExtractor"}
 
 LEAST_OVERLAP = 0.6

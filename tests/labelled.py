@@ -32,7 +32,7 @@ class Case:
 
 
 def corpus(split: str) -> list[Case]:
-    """The windows of ``dev`` or ``heldout``, in the order of the file."""
+    """The windows of ``dev``, ``dev2`` or ``heldout``, in the order of the file."""
     with (CORPUS / f"{split}.jsonl").open(encoding="utf-8") as lines:
         return [_case(json.loads(line)) for line in lines]
 
