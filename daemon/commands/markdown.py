@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from daemon.errors import printable
-
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|~^$<>&@]")
 _LINKS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 """What some make a link of, though nothing marks it as one."""
