@@ -1,4 +1,4 @@
-"""The connection that a whole-session processor gets: it can do everything but end the engine's transaction."""
+"""The connection that whole-session processors and orders get: all they cannot do is end the engine's transaction."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import duckdb
 
 from daemon.errors import ContractError
 
-_HINT = "what a processor writes is committed together with its state; raise to keep nothing"
+_HINT = "what a processor writes is committed by the engine, all of it or nothing; raise to keep nothing"
 
 
 class GuardedConnection:

@@ -71,6 +71,7 @@ def scan_once(
     engine.behind(found)
     try:
         _wait(engine, meter, files=len(found), size=sum(seen.size for _, seen in found), progress=progress)
+        waits = engine.troubles()  # what a processor waited for may be there by now: it was not waited for
         for lane in engine.lanes:
             engine.steps.ask(lane.spec.name, STEPS_SECONDS)
         failed = unread.files + [
@@ -82,7 +83,7 @@ def scan_once(
             for lane in engine.lanes
             for failure in lane.failures()
         ]
-        troubles = engine.troubles()
+        troubles = list(dict.fromkeys([*waits, *engine.troubles()]))
     finally:
         clean = engine.close(settings.stop_seconds)
     per_processor = [

@@ -189,10 +189,10 @@ class Outcomes:
     def _pause(self, key: str, cause: PauseError) -> None:
         """The processor cannot run at all; so it is told of the processor, and no session is to blame."""
         reason = describe(cause)
-        self._lane.note(key, "failed", error=reason)
         if self._lane.pause(reason, cause.seconds):
             self._events.processor_waits(self._name, reason, cause.seconds)
-        self._lane.done(key, None, again=self._lane.clock())
+        # It did not have its turn: once the pause is over, nobody may take the lane for idle before it has.
+        self._lane.done(key, None, busy=self._lane.clock())
 
     def _goes_on(self) -> None:
         if self._lane.goes_on():

@@ -29,7 +29,10 @@ def create(conn: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str
     try:
         declared = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
         conn.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({declared})')
-        kinds = conn.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?", [name])
+        mine = "database_name = current_database() AND schema_name = current_schema()"  # others may be attached
+        kinds = conn.execute(
+            f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND {mine}", [name]
+        )
         there: dict[str, str] = dict(kinds.fetchall())
         for column, kind in columns.items():
             if column not in there:
@@ -86,13 +89,16 @@ def change_to(conn: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Cha
 
 
 def make_changes(conn: duckdb.DuckDBPyConnection, changes: Mapping[str, Change]) -> None:
-    """Make changes of tables, inside the caller's transaction; what they cost is a matter of their size."""
+    """Make changes of tables, inside the caller's transaction; what they cost is a matter of their size.
+
+    Made twice, they come to the same as once: one that was given up as the disk was full may be written after all,
+    when the next has been worked out already.
+    """
     for name, change in changes.items():
-        if change.gone.num_rows:
-            same = " AND ".join(
-                f'rows."{each}" IS NOT DISTINCT FROM gone."{each}"' for each in change.gone.column_names
-            )
-            with offered(conn, f"gone of {name}", change.gone):
+        gone = pa.concat_tables([change.gone, change.new])
+        if gone.num_rows:
+            same = " AND ".join(f'rows."{each}" IS NOT DISTINCT FROM gone."{each}"' for each in gone.column_names)
+            with offered(conn, f"gone of {name}", gone):
                 conn.execute(f'DELETE FROM "{name}" AS rows USING "gone of {name}" AS gone WHERE {same}')
         if change.new.num_rows:
             insert(conn, name, change.new)
@@ -116,18 +122,27 @@ def remove(conn: duckdb.DuckDBPyConnection, tables: Sequence[Table], removals: S
     for removal in removals:
         inner = kinds.get(removal.table) == "one_per_session"
         names = [f"{removal.table}_settled", f"{removal.table}_log"] if inner else [removal.table]
-        for name in names:
-            try:
-                with transaction(conn):
-                    count = scalar(conn, _statement(name, removal))
-            except duckdb.ProgrammingError as error:
-                reason = printable(str(error).partition("\n")[0])
-                raise ContractError(f"removal from {removal.table}: {reason}", "check its condition") from error
-            removed[removal.table] = removed.get(removal.table, 0) + int(count)
+        try:
+            with transaction(conn):
+                count = sum(int(scalar(conn, _statement(name, removal))) for name in names)
+        except duckdb.ProgrammingError as error:
+            reason = printable(str(error).partition("\n")[0])
+            raise ContractError(f"removal from {removal.table}: {reason}", "check its condition") from error
+        except duckdb.DataError as error:  # it may quote a row
+            raise ContractError(
+                f"removal from {removal.table}: {type(error).__name__}", "check its condition"
+            ) from error
+        removed[removal.table] = removed.get(removal.table, 0) + count
     return removed
 
 
 def _statement(name: str, removal: Removal) -> str:
+    if not removal.columns and name != removal.table:
+        # With the row that is shown of a session go those that it has taken the place of, or one of them would be.
+        return (
+            f'DELETE FROM "{name}" WHERE ({removal.where})'
+            f' OR session_file IN (SELECT session_file FROM "{removal.table}" WHERE ({removal.where}))'
+        )
     if not removal.columns:
         return f'DELETE FROM "{name}" WHERE ({removal.where})'
     sets = ", ".join(f'"{column}" = NULL' for column in removal.columns)

@@ -6,6 +6,11 @@ LONGEST_SECONDS = 86_400.0
 """A processor cannot be sure of anything for longer: it is asked again after a day."""
 
 
+def bounded(seconds: float) -> float:
+    """As long as may be waited of what a processor says: it may say anything."""
+    return LONGEST_SECONDS if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_SECONDS)
+
+
 class Pause:
     """Whether one lane waits, and for what. Not locked: guarded by the lane.
 
@@ -20,8 +25,7 @@ class Pause:
     def begin(self, reason: str, seconds: float, now: float) -> bool:
         """Wait for so long from now on; returns whether that is news, and not the same once more."""
         news = reason != self.reason
-        seconds = min(max(seconds, 0.0), LONGEST_SECONDS) if seconds == seconds else LONGEST_SECONDS  # noqa: PLR0124
-        self.reason, self._until = reason, max(self._until, now + seconds)
+        self.reason, self._until = reason, max(self._until, now + bounded(seconds))
         return news
 
     def end(self) -> bool:

@@ -6,15 +6,18 @@ are not here any more. For what it has a position for, its own rows are the righ
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import duckdb
 
 from daemon.commit import fold_all
 from daemon.cursor import Cursor, Place, Signature, utc_now
-from daemon.errors import ContractError, SessionError, printable
+from daemon.errors import ContractError, SessionError, describe, printable
+from daemon.overall import changed
 from daemon.positions import Entry, append, next_sequence
 from daemon.salvage import STATE, Old, OldTable, Salvaged, reason_of
 from daemon.schema import OWN_TABLES
+from daemon.steps import take_step
 from daemon.store import migrate, scalar, transaction
 from daemon.tables import ResultTable, make_tables, names_of, stored_as
 from daemon.transcript import Transcripts
@@ -82,6 +85,7 @@ class Rescue:
         self._records()
         self._told.sessions = self._count()
         fold_all(self._conn, self._made)
+        self._steps()
 
     def _find_present(self) -> None:
         """Note what the new database has, by processor and session, and what has another name there."""
@@ -229,6 +233,15 @@ class Rescue:
             self._old.copy(
                 "session_failures", "session_failures", "processor_name NOT IN (SELECT unnest(?::VARCHAR[]))", [here]
             )
+
+    def _steps(self) -> None:
+        """What follows from all rows: those that were made anew knew neither the old ones nor what people decided."""
+        for spec in self._known:
+            try:
+                for step in spec.steps:
+                    take_step(self._conn, step, partial(changed, self._conn), lambda: False)
+            except Exception as error:  # noqa: BLE001  # a plug-in's; the daemon takes them anew
+                self._told.left.append((f"what follows from the rows of {spec.name}", describe(error)))
 
     def _count(self) -> int:
         found = " UNION ".join(f"SELECT session_file FROM {table} AS source WHERE {_ABSENT}" for table in STATE)

@@ -24,6 +24,7 @@ from daemon.steps import take_step
 from daemon.store import migrate
 from daemon.tables import make_tables
 from daemon.transcript import Transcripts
+from processors.contract import PauseError
 from processors.registry import Registered, register
 
 
@@ -45,7 +46,8 @@ def run_processor(
     Returns:
         ``processor``; ``scanned``: sessions found new or changed; of these ``processed``, ``skipped`` (no
         complete line yet, gone, or not readable) and ``errors`` (nothing kept, tried again at the next call);
-        ``items_extracted``; ``errors_detail``: the first thousand, as ``{"session_file", "error"}``.
+        ``items_extracted``; ``errors_detail``: the first thousand, as ``{"session_file", "error"}``. Where the
+        processor says that it cannot run now, that is the last error, and the sessions after it are not in these.
 
     Raises:
         ProcessorError: ``processor`` fits neither form of the contract.
@@ -91,7 +93,8 @@ class _Run:
         )
         self._origins = positions.same_inode(self._conn, found) if known.current and found else {}
         for key, _ in sorted(found):
-            self._session(key, known.foreign.get(key))
+            if not self._session(key, known.foreign.get(key)):
+                break
         fold_all(self._conn, every)
         for step in self._spec.steps:
             try:
@@ -99,7 +102,8 @@ class _Run:
             except Exception as error:  # noqa: BLE001  # it is a plug-in's
                 self.counts.failed_one(f"step {step.name}", describe(error))
 
-    def _session(self, key: str, recorded: str | None) -> None:
+    def _session(self, key: str, recorded: str | None) -> bool:
+        """Run it on one; returns whether it can be run on others: if not, they are for the next call."""
         counts = self.counts
         try:
             outcome, items = (
@@ -108,12 +112,15 @@ class _Run:
         except SessionError:
             counts.skipped_one()
         except (ProcessorFailedError, ContractError, duckdb.Error) as error:
-            counts.failed_one(key, describe(cause_of(error)))
+            cause = cause_of(error)
+            counts.failed_one(key, describe(cause))
+            return not isinstance(cause, PauseError)
         else:
             if outcome == "processed":
                 counts.processed_one(items)
             elif outcome:
                 counts.skipped_one()
+        return True
 
     def _incremental(self, key: str, recorded: str | None) -> tuple[str, int]:
         outcome, items = "", 0

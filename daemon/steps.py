@@ -1,13 +1,15 @@
 """The steps of processors: what follows from the rows of all sessions is worked out anew after these have changed.
 
 The thread *steps* owns a connection to read, and what each processor's steps are due for. It is woken by the main
-loop, which comes round every second, and by orders; it has the lowest priority. What it has worked out is written by
-the writer. It stops between two steps, and tells the one under way to end. A step that fails is told, and tried again
-later; if the thread dies, the service stops, to be started anew.
+loop, which comes round every second, and by orders. What it has worked out is written by the writer. It stops between
+two steps, and tells the one under way to end. A step that fails is told, and tried again later; if the thread dies,
+the service stops, to be started anew.
+
+It has no lower priority than others: where the host is busy, whoever waits for the interpreter would wait until the
+system lets this thread go on, which took 600 ms at the lowest (17 ms without).
 """
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ import duckdb
 from daemon.errors import describe
 from daemon.events import Events
 from daemon.overall import Change, change_to, make_changes, rows_of
+from daemon.pause import bounded
 from daemon.writer import Writer
 from processors.overall import Step, Stopped
 from processors.registry import Registered
@@ -33,7 +36,6 @@ AGAIN_SECONDS = 60.0
 """Wait after a step has failed."""
 
 WRITE_SECONDS = 30.0
-LOWEST = 19
 ASKED = -math.inf
 
 Write = Callable[[Mapping[str, Change]], None]
@@ -73,7 +75,7 @@ def take_step(conn: duckdb.DuckDBPyConnection, step: Step, write: Write, stopped
             changes[table.name] = change
     if changes:
         write(changes)
-    return (result.pause.seconds, describe(result.pause)) if result.pause else (math.inf, "")
+    return (bounded(result.pause.seconds), describe(result.pause)) if result.pause else (math.inf, "")
 
 
 @dataclass(slots=True, eq=False)
@@ -81,11 +83,12 @@ class _Mine:
     """One processor's steps. Guarded by the thread's condition."""
 
     spec: Registered
-    seen: int = -1  # changes of its rows that are noted
+    seen: int = 0  # changes of its rows that are noted
     due: float = 0.0
     not_before: float = 0.0
     began: int = 0  # how often they have been taken, or are being
     ended: int = 0
+    failed: bool = False  # when they were taken last
     told: str = ""  # the last trouble
 
 
@@ -138,14 +141,15 @@ class Steps:
                 self._wake.notify_all()
 
     def ask(self, processor: str, timeout: float) -> bool:
-        """Have a processor's steps taken now, and wait for that; returns whether they have ended in time."""
+        """Have a processor's steps taken now; returns whether they have ended in time, and none has failed."""
         with self._wake:
             mine = self._mine.get(processor)
             if mine is None:
                 return True
             mine.due, wanted = ASKED, mine.began + 1
             self._wake.notify_all()
-            return self._wake.wait_for(lambda: mine.ended >= wanted or self._closed, timeout) and not self._closed
+            ended = self._wake.wait_for(lambda: mine.ended >= wanted or self._closed, timeout)
+            return ended and not (self._closed or mine.failed)
 
     def troubles(self) -> list[str]:
         """What keeps steps from being whole."""
@@ -169,7 +173,6 @@ class Steps:
         return min(due, key=lambda mine: mine.due, default=None)
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
         assert self._conn is not None
         with self._conn as conn:
             while (mine := self._wait()) is not None:
@@ -194,7 +197,7 @@ class Steps:
 
     def _take(self, conn: duckdb.DuckDBPyConnection, mine: _Mine) -> float:
         """Take the steps; returns in how many seconds they have to be taken again anyway."""
-        again, trouble = math.inf, ""
+        again, trouble, failed = math.inf, "", False
         for step in mine.spec.steps:
             began = time.monotonic()
             what = f"{mine.spec.name}, step {step.name}"
@@ -202,16 +205,16 @@ class Steps:
                 wait, reason = take_step(conn, step, self._write, lambda: self._closed)
             except StoppedError:
                 return math.inf
-            except Exception as error:  # noqa: BLE001  # whatever a plug-in's step raises is its own fault, and told
+            except BaseException as error:  # noqa: BLE001  # whatever a plug-in's step raises is its fault, and told
                 if self._closed:
                     return math.inf
-                again, trouble = min(again, AGAIN_SECONDS), f"{what}: {describe(error)}"
+                again, trouble, failed = min(again, AGAIN_SECONDS), f"{what}: {describe(error)}", True
                 break  # those after it read what it writes
             self._events.step_taken(mine.spec.name, step.name, time.monotonic() - began)
             if reason:
                 again, trouble = min(again, wait), f"{what} waits: {reason}"
         with self._wake:
-            news, mine.told = trouble not in {"", mine.told}, trouble
+            news, mine.told, mine.failed = trouble not in {"", mine.told}, trouble, failed
         if news:
             self._events.step_failed(mine.spec.name, trouble, again)
         return again

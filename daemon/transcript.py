@@ -85,8 +85,10 @@ class Transcripts:
 
     def root_was_gone(self) -> bool:
         """Whether there was no root when a session was looked at since this was asked last."""
-        gone, self._root_gone = self._root_gone, False
-        return gone
+        if not self._root_gone:
+            return False
+        self._root_gone = False  # only where it is told: another thread may set it just now
+        return True
 
     def look(self, key: str, cursor: Cursor | None) -> Look:
         """What is new in a session since ``cursor``.

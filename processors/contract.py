@@ -35,12 +35,18 @@ class PauseError(Exception):
         reason: what happened and what the operator can do, in one line, without anything from a transcript.
         seconds: how long to wait.
 
+    Raises:
+        TypeError, ValueError: ``seconds`` is no number.
+
     """
+
+    reason = "it does not say what it waits for"
+    seconds = 60.0
 
     def __init__(self, reason: str, seconds: float = 60.0) -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.seconds = seconds
+        self.reason = str(reason) or self.reason
+        self.seconds = float(seconds)
 
     def __reduce__(self) -> tuple[type["PauseError"], tuple[str, float]]:
         """As it is handed over from a process of its own."""

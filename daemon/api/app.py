@@ -242,7 +242,7 @@ class Api:
         def carry_out(_stopped: Stopped) -> Any:
             return self._control.order(name, order, given, who)
 
-        return await self._order(request, order, {"processor": name, **given}, carry_out)
+        return await self._order(request, order, {**given, "processor": name}, carry_out)
 
     async def _scan(self, request: Request) -> Response:
         await fields_of(request, set())

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from daemon import compute_file_hash, run_processor
-from processors import ProcessorResult, Table
+from processors import PauseError, ProcessorResult, Table
 from processors.registry import ProcessorError
 
 KEYS = {"processor", "scanned", "processed", "skipped", "errors", "items_extracted", "errors_detail"}
@@ -348,3 +348,25 @@ def test_a_touched_session_keeps_the_count_of_its_items(root, conn):
         os.utime(path, (1, 1))
     run_processor(conn, Whole(), root)
     assert conn.execute(counted).fetchall() == before
+
+
+def test_one_that_cannot_run_now_is_not_asked_for_each_session(tmp_path):
+    class Silent:
+        name = "silent"
+        runs = 0
+
+        def process(self, _batch):
+            self.runs += 1
+            if self.runs == 2:
+                raise PauseError("the oracle is silent", 60)
+            return ProcessorResult()
+
+    for number in range(5):
+        put(tmp_path, f"alice/{number}.jsonl", b"{}\n")
+    silent = Silent()
+    with duckdb.connect() as conn:
+        counts = run_processor(conn, silent, tmp_path)
+        assert figures(counts) == (2, 1, 1, 0)
+        assert counts["errors_detail"] == [{"session_file": "alice/1.jsonl", "error": "the oracle is silent"}]
+        assert silent.runs == 2
+        assert figures(run_processor(conn, silent, tmp_path)) == (4, 4, 0, 0)

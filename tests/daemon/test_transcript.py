@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from daemon import compute_file_hash
 from daemon.content import SAMPLE_BYTES
 from daemon.cursor import Cursor, Place
-from daemon.errors import SessionGoneError
+from daemon.errors import RootGoneError, SessionGoneError
 from daemon.transcript import Transcripts
 from daemon.unfinished import LEAST_BYTES
 
@@ -526,3 +526,12 @@ def test_a_rewrite_by_a_long_line_that_grows_is_one_for_each_that_follows(root):
     assert first.read()[0].rewrite
     first.append(b"x")
     assert second.read()[0].rewrite
+
+
+def test_that_the_root_was_gone_is_told_once(tmp_path):
+    transcripts = Transcripts(tmp_path / "root")
+    assert not transcripts.root_was_gone()
+    with pytest.raises(RootGoneError):
+        transcripts.look("alice/a.jsonl", None)
+    assert transcripts.root_was_gone()
+    assert not transcripts.root_was_gone()

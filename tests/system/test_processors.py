@@ -434,3 +434,56 @@ def test_rows_can_stand_for_all_that_a_session_had_before(box, line, until):
     box.append("alice/a.jsonl", line(3, "anew"))
     until(lambda: numbers(live), [3])
     assert numbers(live, "bob/b.jsonl") == [1]
+
+
+@pytest.mark.parametrize("seconds", [None, "soon", [1]])
+def test_a_pause_of_no_length_is_a_failure_like_others(box, line, until, seconds):
+    def trouble(batch):
+        if b"poison" in batch.data:
+            raise PauseError("come back later", seconds)
+
+    live = box.live(Numbers(trouble), max_attempts=2)
+    box.append("alice/a.jsonl", line(1, "poison"))
+    box.append("bob/b.jsonl", line(1))
+    live.wait("quarantined", session_file="alice/a.jsonl")
+    until(lambda: numbers(live, "bob/b.jsonl"), [0])
+
+
+def test_a_pause_without_a_reason_is_one(box, line):
+    def trouble(_batch):
+        raise PauseError("", 3600)
+
+    live = box.live(processor := Numbers(trouble))
+    box.append("alice/a.jsonl", line(1))
+    live.wait("processor_waits")
+    assert len(processor.runs) == 1
+    assert "numbers waits: " in live.service._health.reasons()[0]
+
+
+def test_a_scan_says_what_waited_although_it_is_there_by_now(box, line):
+    plugin = """
+from processors import OverallTable, PauseError, ProcessorResult, Step, StepResult, Table
+import threading
+again = threading.Event()
+runs = []
+def work(given, stopped):
+    if runs:
+        again.wait(30)
+    return StepResult()
+class P:
+    name = "waiting"
+    tables = (Table("waiting", {"n": "BIGINT"}),)
+    steps = (Step("late", {}, (OverallTable("late", {"n": "BIGINT"}),), work),)
+    def process(self, batch):
+        runs.append(batch.session_key)
+        if len(runs) == 1:
+            raise PauseError("not yet", 2)
+        again.set()
+        return ProcessorResult(rows={"waiting": [(1,)]})
+"""
+    box.plugin("waiting", plugin)
+    for number in range(200):
+        box.append(f"alice/{number}.jsonl", line(number))
+    done = box.sessiond("scan", box.root, "--db", box.db, processors='["waiting"]')
+    assert done.returncode != 0
+    assert "not yet" in done.stdout + done.stderr

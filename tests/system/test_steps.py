@@ -1,13 +1,18 @@
 """Tables over all sessions: what follows from all rows, what people decided, and what must not be there."""
 
+import sys
 import threading
 
 import pytest
 
 from daemon import open_database, run_processor
 from daemon.config import Settings
+from daemon.control import Control
+from daemon.errors import ContractError
+from daemon.overall import change_to, changed, remove, rows_of
 from daemon.steps import take_step
-from processors import OverallTable, PauseError, ProcessorResult, Removal, Step, StepResult, Table
+from daemon.tables import make_tables
+from processors import Order, OrderError, OverallTable, PauseError, ProcessorResult, Removal, Step, StepResult, Table
 
 WORDS = """
 from processors import OverallTable, ProcessorResult, Removal, Step, StepResult, Table
@@ -24,6 +29,9 @@ class P:
     steps = (
         Step("longest", {"lines": "SELECT username, max(length) AS n FROM words GROUP BY 1 ORDER BY 1"},
              (OverallTable("longest", {"username": "VARCHAR", "n": "BIGINT"}),), longest),
+        Step("undecided", {"names": "SELECT username AS name FROM words EXCEPT SELECT about FROM decided"},
+             (OverallTable("undecided", {"name": "VARCHAR"}),),
+             lambda given, _: StepResult({"undecided": [(name,) for name in given["names"]["name"].to_pylist()]})),
     )
 
     def process(self, batch):
@@ -92,7 +100,13 @@ def test_nothing_is_written_where_nothing_changes(box, line, until):
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda: {}["x"], lambda: StepResult({"counted": [(1, "no number")]}), lambda: None]
+    "wrong",
+    [
+        lambda: {}["x"],
+        lambda: StepResult({"counted": [(1, "no number")]}),
+        lambda: None,
+        sys.exit,
+    ],
 )
 def test_a_step_that_fails_is_told_once_keeps_what_was_there_and_is_tried_again(box, line, until, wrong, monkeypatch):
     monkeypatch.setattr("daemon.steps.AGAIN_SECONDS", 0.1)
@@ -113,6 +127,7 @@ def test_a_step_that_fails_is_told_once_keeps_what_was_there_and_is_tried_again(
     until(lambda: len(failing) > 3)
     assert counted(live) == [("alice", 1)]
     assert len(live.of("step_failed", processor="counting")) == 1
+    assert not live.engine.steps.ask("counting", 30), "they were taken, and not with success"
     assert "counting, step count: " in live.service._health.reasons()[0]
     failing.clear()
     until(lambda: counted(live), [("alice", 2)])
@@ -182,6 +197,7 @@ def test_what_people_decided_outlives_reprocessing_and_a_rebuild(box):
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert box.query("SELECT name FROM decided") == [("yes",)]
     assert box.query("SELECT * FROM longest") == [("alice", 7)]
+    assert box.query("SELECT * FROM undecided") == []
 
 
 def test_what_must_not_be_there_is_removed_at_the_next_start(box):
@@ -220,3 +236,106 @@ class Other(Counting):
 
     def process(self, batch):
         return ProcessorResult()
+
+
+COUNTED = OverallTable("counted", {"username": "VARCHAR", "n": "BIGINT"})
+
+
+def test_a_change_that_is_written_late_is_not_there_twice(database):
+    with open_database(database) as conn:
+        make_tables(conn, (), overall=[COUNTED])
+        change = change_to(conn, "counted", rows_of(conn, COUNTED, [("alice", 1), ("bob", None), ("alice", 1)]))
+        for _ in range(2):
+            changed(conn, {"counted": change})
+        assert conn.execute("FROM counted ORDER BY 1").fetchall() == [("alice", 1), ("bob", None)]
+
+
+def test_a_step_that_waits_for_no_time_at_all_is_not_taken_all_the_time(database):
+    step = Step("s", {}, (COUNTED,), lambda _given, _stopped: StepResult(pause=PauseError("wait", float("-inf"))))
+    with open_database(database) as conn:
+        make_tables(conn, (), overall=[COUNTED])
+        assert take_step(conn, step, lambda _changes: None, lambda: False) == (0, "wait")
+
+
+def test_what_had_been_shown_of_a_session_before_does_not_come_back_by_a_removal(database):
+    table = Table("topic", {"name": "VARCHAR"}, kind="one_per_session")
+    with open_database(database) as conn:
+        make_tables(conn, [table])
+        conn.execute("""
+            INSERT INTO topic_settled (session_file, name) VALUES ('a', 'old'), ('b', 'secret'), ('c', 'secret');
+            INSERT INTO topic_log (session_file, name, seq)
+                VALUES ('a', 'older', 1), ('a', 'secret', 2), ('b', 'new', 3)""")
+        remove(conn, [table], [Removal("topic", "name = 'secret'")])
+        assert conn.execute("SELECT session_file, name FROM topic").fetchall() == [("b", "new")]
+        assert conn.execute("SELECT count(*) FROM topic_settled").fetchall() == [(0,)]
+
+
+def test_a_removal_whose_condition_does_not_fit_a_value_is_the_processors_fault(database):
+    with open_database(database) as conn:
+        make_tables(conn, (), overall=[COUNTED])
+        conn.execute("INSERT INTO counted VALUES ('confidential', 1)")
+        with pytest.raises(ContractError) as caught:
+            remove(conn, (), [Removal("counted", "username::INTEGER = 1")])
+        assert "confidential" not in str(caught.value)
+
+
+class Deciding(Counting):
+    """Takes orders, of which most are against the contract."""
+
+    records = (OverallTable("decided", {"what": "VARCHAR"}),)
+    answer = None
+
+    def __init__(self, work=None):
+        super().__init__(work)
+        self.orders = (Order("decide", (), self.decide, ("count",)),)
+
+    def decide(self, conn, _fields, _who, at):
+        conn.execute("INSERT INTO decided VALUES ('yes')")
+        return self.answer(conn, at)
+
+
+def leave(_conn, _at):
+    raise SystemExit
+
+
+def refuse(_conn, _at):
+    raise OrderError("no")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda conn, _at: conn.commit() or {},
+        lambda conn, _at: conn.execute("COMMIT") and {},
+        lambda conn, _at: conn.close() or {},
+        lambda _conn, _at: {"it": object()},
+        lambda _conn, _at: {"it": "\ud800"},
+        lambda _conn, _at: None,
+        lambda _conn, _at: {}["x"],
+        leave,
+        refuse,
+    ],
+)
+def test_of_an_order_that_fails_nothing_is_kept_and_nobody_else_suffers(box, line, until, answer):
+    processor = Deciding()
+    processor.answer = answer
+    live = box.live(processor)
+    control = Control(str(box.root), live.engine, live.survey)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        control.order("counting", "decide", {}, "carol")
+    assert live.query("SELECT count(*) FROM decided") == [(0,)]
+    box.append("alice/a.jsonl", line(1))
+    until(lambda: live.query("SELECT count(*) FROM lines"), [(1,)])
+    processor.answer = lambda _conn, at: {"at": at, "share": float("nan"), "n": 1}
+    done = control.order("counting", "decide", {}, "carol")
+    assert (isinstance(done["at"], str), done["share"], done["n"], done["settled"]) == (True, None, 1, True)
+    assert live.query("SELECT count(*) FROM decided") == [(1,)]
+
+
+def test_an_order_is_not_settled_where_its_steps_fail(box):
+    processor = Deciding(lambda _given, _stopped: {}["x"])
+    processor.answer = lambda _conn, _at: {}
+    live = box.live(processor)
+    done = Control(str(box.root), live.engine, live.survey).order("counting", "decide", {}, "carol")
+    assert done == {"settled": False}
+    assert live.query("SELECT * FROM decided") == [("yes",)]
