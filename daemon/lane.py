@@ -238,12 +238,12 @@ class Lane(LaneState):
     def pause(self, reason: str, seconds: float) -> bool:
         """The processor cannot run for so long; returns whether that is news."""
         with self.wake:
-            return self._pause.begin(reason, seconds, self.clock())
+            return self._pause.begin(reason, seconds, self.clock(), self._pending.begun())
 
-    def goes_on(self) -> bool:
-        """The processor can run; returns whether it could not before."""
+    def goes_on(self, run: int) -> bool:
+        """The run of that number shows that the processor can run; returns whether it could not before."""
         with self.wake:
-            went_on = self._pause.end()
+            went_on = self._pause.end(run)
             if went_on:
                 self.wake.notify_all()
             return went_on

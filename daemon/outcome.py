@@ -104,7 +104,7 @@ class Outcomes:
             return
         self._lane.committed(taken.key, commit.entry.cursor, commit.moved_from)
         if commit.ran:
-            self._goes_on()
+            self._goes_on(taken)
             self._lane.note(taken.key, "processed", items=commit.items)
         elif commit.entry.cursor.fingerprint != ADOPTED and (
             look.offset < look.signature.size or not look.signature.size
@@ -183,7 +183,7 @@ class Outcomes:
         else:
             if isinstance(cause, OverBudgetError):
                 self._events.abandoned(self._name, printable(taken.key), run=taken.run, seconds=cause.seconds)
-            self._goes_on()
+            self._goes_on(taken)
             self.fail(taken, about, describe(cause))
 
     def _pause(self, key: str, cause: PauseError) -> None:
@@ -194,8 +194,8 @@ class Outcomes:
         # It did not have its turn: once the pause is over, nobody may take the lane for idle before it has.
         self._lane.done(key, None, busy=self._lane.clock())
 
-    def _goes_on(self) -> None:
-        if self._lane.goes_on():
+    def _goes_on(self, taken: Taken) -> None:
+        if self._lane.goes_on(taken.number):
             self._events.processor_goes_on(self._name)
 
     def _gone(self, key: str) -> None:

@@ -21,18 +21,23 @@ class Pause:
         self.reason = ""
         """Safe to show; empty: there is no pause."""
         self._until = -math.inf
+        self._runs = 0
 
-    def begin(self, reason: str, seconds: float, now: float) -> bool:
-        """Wait for so long from now on; returns whether that is news, and not the same once more."""
+    def begin(self, reason: str, seconds: float, now: float, runs: int = 0) -> bool:
+        """Wait for so long from now on; returns whether that is news, and not the same once more.
+
+        ``runs``: how many have begun by now. They may have had what is missing now.
+        """
         news = reason != self.reason
-        self.reason, self._until = reason, max(self._until, now + bounded(seconds))
+        self.reason, self._until, self._runs = reason, max(self._until, now + bounded(seconds)), runs
         return news
 
-    def end(self) -> bool:
-        """What was waited for is there; returns whether anything was."""
-        was = bool(self.reason)
-        self.reason, self._until = "", -math.inf
-        return was
+    def end(self, run: int) -> bool:
+        """The run of that number has shown that what was waited for is there; returns whether that ends a pause."""
+        ends = bool(self.reason) and run > self._runs
+        if ends:
+            self.reason, self._until = "", -math.inf
+        return ends
 
     def left(self, now: float, *, running: bool) -> float:
         """Seconds until a run may begin; infinite while the one that was let through is ``running``."""

@@ -229,6 +229,10 @@ class Pending:
         """The sessions whose runs are under way."""
         return self._running.keys()
 
+    def begun(self) -> int:
+        """The number of the last run that has begun."""
+        return self._runs
+
     def mark(self, now: float) -> int | None:
         """Changes when the oldest run ends, or where there is none, when one begins; None if none is due either."""
         oldest = next(iter(self._running.values()), None)

@@ -35,6 +35,9 @@ SHARE = 10
 AGAIN_SECONDS = 60.0
 """Wait after a step has failed."""
 
+LONG_SECONDS = 1800.0
+"""A step that is under way for so long is told of: it cannot be ended."""
+
 WRITE_SECONDS = 30.0
 ASKED = -math.inf
 
@@ -89,6 +92,7 @@ class _Mine:
     began: int = 0  # how often they have been taken, or are being
     ended: int = 0
     failed: bool = False  # when they were taken last
+    under_way: tuple[str, float] | None = None  # the step, and since when
     told: str = ""  # the last trouble
 
 
@@ -153,8 +157,14 @@ class Steps:
 
     def troubles(self) -> list[str]:
         """What keeps steps from being whole."""
+        now = time.monotonic()
         with self._wake:
-            return [mine.told for mine in self._mine.values() if mine.told]
+            told = [mine.told for mine in self._mine.values() if mine.told]
+            for mine in self._mine.values():
+                if mine.under_way is not None and now - mine.under_way[1] > LONG_SECONDS:
+                    minutes = (now - mine.under_way[1]) / 60
+                    told.append(f"{mine.spec.name}, step {mine.under_way[0]} is under way for {minutes:.0f} min")
+            return told
 
     def close(self, timeout: float) -> bool:
         """End; returns whether the thread has ended in time."""
@@ -179,7 +189,7 @@ class Steps:
                 began = time.monotonic()
                 again = self._take(conn, mine)
                 with self._wake:
-                    mine.ended = mine.began
+                    mine.ended, mine.under_way = mine.began, None
                     ended = time.monotonic()
                     mine.due = min(mine.due, ended + again)
                     mine.not_before = ended + SHARE * (ended - began)
@@ -201,6 +211,8 @@ class Steps:
         for step in mine.spec.steps:
             began = time.monotonic()
             what = f"{mine.spec.name}, step {step.name}"
+            with self._wake:
+                mine.under_way = step.name, began
             try:
                 wait, reason = take_step(conn, step, self._write, lambda: self._closed)
             except StoppedError:

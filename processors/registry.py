@@ -91,8 +91,11 @@ def register(
     if not _NAME.fullmatch(name):
         raise ProcessorError(f"{source}: name {name!r} has to be a lower-case identifier")
     tables, views = declared.several("tables", Table), declared.several("views", View)
-    removals = declared.several("removals", Removal)
+    records, removals = declared.several("records", OverallTable), declared.several("removals", Removal)
     _check_kept(source, tables, views, removals)
+    for removal in removals:
+        if removal.table not in {table.name for table in (*tables, *records)}:
+            raise ProcessorError(f"{source}: rows are removed from {removal.table!r}, which is none of its tables")
     version = declared.one("version", (int,), 1)
     if not 0 < version < 2**31:
         raise ProcessorError(f"{source}: version is {version}; it has to be from 1 to 2,147,483,647")
@@ -109,7 +112,7 @@ def register(
         idle_seconds=60.0 * declared.duration("idle_minutes", LONGEST),
         tables=tables,
         views=views,
-        records=declared.several("records", OverallTable),
+        records=records,
         steps=declared.several("steps", Step),
         orders=declared.several("orders", Order),
         removals=removals,

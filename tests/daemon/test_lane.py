@@ -20,13 +20,16 @@ class Nothing:
         return ProcessorResult()
 
 
+def pause(lane, taken, seconds):
+    error, events = ProcessorFailedError(), Events()
+    error.__cause__ = PauseError("not yet", seconds)
+    Outcomes(lane, None, events, Refusals(events), Settings()).none(taken, None, error)
+
+
 @pytest.mark.parametrize("backlog", [False, True])
 def test_a_lane_is_not_idle_before_those_that_were_paused_had_their_turn(tmp_path, backlog):
-    now = [100.0]
+    now, keys = [100.0], ["alice/a.jsonl", "bob/b.jsonl"]
     lane = Lane(register(Nothing()), Transcripts(tmp_path), Settings(debounce_ms=0), lambda: now[0])
-    events = Events()
-    outcomes = Outcomes(lane, None, events, Refusals(events), Settings())
-    keys = ["alice/a.jsonl", "bob/b.jsonl"]
     if backlog:
         lane.behind(keys)
     else:
@@ -34,10 +37,8 @@ def test_a_lane_is_not_idle_before_those_that_were_paused_had_their_turn(tmp_pat
     now[0] += 1
     with lane.wake:
         paused, other = (lane.take(backlog=True) for _ in keys)
-    error = ProcessorFailedError()
-    error.__cause__ = PauseError("not yet", 1)
-    outcomes.none(paused, None, error)
-    lane.goes_on()
+    pause(lane, paused, 1)
+    assert lane.goes_on(other.number + 1)
     lane.done(other.key, None)
     assert not lane.idle()
     assert not lane.drained()
@@ -47,3 +48,23 @@ def test_a_lane_is_not_idle_before_those_that_were_paused_had_their_turn(tmp_pat
     lane.done(again.key, None)
     assert lane.idle()
     assert lane.drained()
+
+
+def test_a_run_that_was_under_way_before_does_not_end_a_pause(tmp_path):
+    now = [100.0]
+    lane = Lane(register(Nothing()), Transcripts(tmp_path), Settings(debounce_ms=0), lambda: now[0])
+    lane.behind(["alice/a.jsonl", "bob/b.jsonl", "carol/c.jsonl"])
+    with lane.wake:
+        paused, before = lane.take(backlog=True), lane.take(backlog=True)
+    pause(lane, paused, 60)
+    assert not lane.goes_on(before.number)
+    lane.done(before.key, None)
+    with lane.wake:
+        assert lane.take(backlog=True) is None
+        assert 59 < lane.next_due(backlog=True) <= 60
+        now[0] += 60
+        first = lane.take(backlog=True)
+        assert lane.take(backlog=True) is None, "one goes first"
+    assert lane.goes_on(first.number)
+    with lane.wake:
+        assert lane.take(backlog=True) is not None

@@ -13,6 +13,7 @@ from daemon.overall import change_to, changed, remove, rows_of
 from daemon.steps import take_step
 from daemon.tables import make_tables
 from processors import Order, OrderError, OverallTable, PauseError, ProcessorResult, Removal, Step, StepResult, Table
+from processors.registry import ProcessorError, register
 
 WORDS = """
 from processors import OverallTable, ProcessorResult, Removal, Step, StepResult, Table
@@ -339,3 +340,30 @@ def test_an_order_is_not_settled_where_its_steps_fail(box):
     done = Control(str(box.root), live.engine, live.survey).order("counting", "decide", {}, "carol")
     assert done == {"settled": False}
     assert live.query("SELECT * FROM decided") == [("yes",)]
+
+
+def test_a_step_that_does_not_end_is_told(box, line, until, monkeypatch):
+    monkeypatch.setattr("daemon.steps.LONG_SECONDS", 0.05)
+    begun, go = threading.Event(), threading.Event()
+
+    def work(_given, _stopped):
+        begun.set()
+        go.wait(30)
+        return StepResult()
+
+    live = box.live(Counting(work))
+    try:
+        assert begun.wait(30)
+        until(lambda: any("step count is under way" in reason for reason in live.service._health.reasons()))
+    finally:
+        go.set()
+    until(live.service._health.reasons, [])
+
+
+@pytest.mark.parametrize("table", ["session_cursors", "counted", "other_lines"])
+def test_rows_are_removed_from_a_processors_own_tables_only(table):
+    class Wrong(Counting):
+        removals = (Removal(table, "true"),)
+
+    with pytest.raises(ProcessorError, match=table):
+        register(Wrong())
