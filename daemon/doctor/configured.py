@@ -54,7 +54,7 @@ def settings(patient: Patient) -> Iterator[Finding]:
 
 
 def llm(patient: Patient) -> Iterator[Finding]:
-    """Whether a key for a language model is kept where only the service can read it, and all is there that asks one."""
+    """Whether a key for a language model is kept where only the service can read it, and whoever asks one can."""
     exposed = [*_in_units(), *_in_settings(patient)]
     yield from exposed
     kept = False
