@@ -237,10 +237,12 @@ class Engine:
     def close(self, timeout: float) -> bool:
         """Finish or abandon what runs, commit, fold, and close the database; True if nothing was abandoned."""
         deadline = time.monotonic() + timeout
-        ended = [self.steps.close(STEP_SECONDS)]
-        ended += [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
+        self.steps.close()
+        ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
         written = self.writer.close(max(WRITE_SECONDS, deadline - time.monotonic()))
+        # It is the last to get the processor, having the lowest priority.
+        ended.append(self.steps.join(max(STEP_SECONDS, deadline - time.monotonic())))
         self._notes.clear()  # whatever still runs was given up, and has not ended the process
         if all(ended) and written:
             self._conn.close()

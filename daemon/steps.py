@@ -30,7 +30,7 @@ QUIET_SECONDS = 2.0
 """After a change, steps wait so long for others to come."""
 
 SHARE = 10
-"""Steps may take a tenth of the time at most: what has taken long is not done again soon."""
+"""Steps may take a tenth of a core at most: what has taken long is not done again soon."""
 
 AGAIN_SECONDS = 60.0
 """Wait after a step has failed."""
@@ -166,15 +166,19 @@ class Steps:
                     told.append(f"{mine.spec.name}, step {mine.under_way[0]} is under way for {minutes:.0f} min")
             return told
 
-    def close(self, timeout: float) -> bool:
-        """End; returns whether the thread has ended in time."""
+    def close(self) -> None:
+        """Begin no step any more, and have the one under way end."""
         with self._wake:
             self._closed = True
             self._wake.notify_all()
+        if self._conn is not None:
+            with suppress(duckdb.Error):
+                self._conn.interrupt()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread, after :meth:`close`; returns whether it has ended in time."""
         if self._conn is None:
             return True
-        with suppress(duckdb.Error):
-            self._conn.interrupt()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -186,13 +190,14 @@ class Steps:
         assert self._conn is not None
         with self._conn as conn:
             while (mine := self._wait()) is not None:
-                began = time.monotonic()
+                began = time.thread_time()
                 again = self._take(conn, mine)
+                used = time.thread_time() - began
                 with self._wake:
                     mine.ended, mine.under_way = mine.began, None
                     ended = time.monotonic()
                     mine.due = min(mine.due, ended + again)
-                    mine.not_before = ended + SHARE * (ended - began)
+                    mine.not_before = ended + SHARE * used
                     self._wake.notify_all()
 
     def _wait(self) -> _Mine | None:

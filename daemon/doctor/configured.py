@@ -10,11 +10,14 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import duckdb
+import msgspec
 
-from daemon.doctor.findings import Finding, SkipError, counted, me
+from daemon.doctor.findings import Finding, SkipError, counted, me, output_of
 from daemon.doctor.patient import Patient
 from daemon.errors import printable
 from processors.usage.options import known_zone
+from processors.verification.llm.options import LlmOptions, NoKeyError
+from processors.verification.options import VerificationOptions
 
 CREDENTIAL = "sessiond.llm_api_key"
 CREDENTIALS = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
@@ -51,7 +54,7 @@ def settings(patient: Patient) -> Iterator[Finding]:
 
 
 def llm(patient: Patient) -> Iterator[Finding]:
-    """Whether a key for a language model is kept where only the service can read it."""
+    """Whether a key for a language model is kept where only the service can read it, and whoever asks one can."""
     exposed = [*_in_units(), *_in_settings(patient)]
     yield from exposed
     kept = False
@@ -67,8 +70,35 @@ def llm(patient: Patient) -> Iterator[Finding]:
             continue
         kept = True
         yield from _credential(file, status.st_size, status.st_uid, stat.S_IMODE(status.st_mode))
-    if not kept and not exposed:
+    asked = _asked(patient)
+    if asked is not None:
+        yield from _asking(asked, kept=kept or bool(exposed))
+    elif not kept and not exposed:
         yield Finding("llm", "ok", "no key; none of the registered processors asks a language model")
+
+
+def _asked(patient: Patient) -> LlmOptions | None:
+    """The language model that the settings have a processor ask; None: none, or they are wrong, which is told."""
+    given = {} if patient.settings is None else patient.settings.options.get("verification", {})
+    try:
+        options = msgspec.convert(given, VerificationOptions)
+    except msgspec.ValidationError:
+        return None
+    return options.llm if options.extractor == "llm" else None
+
+
+def _asking(options: LlmOptions, *, kept: bool) -> Iterator[Finding]:
+    if not kept:
+        try:
+            options.key()
+        except NoKeyError as error:
+            yield Finding("llm", "error", str(error), f"write it into /etc/credstore/{CREDENTIAL}, mode 600")
+            return
+    if output_of("systemctl", "show", "--value", "--property=PrivateNetwork", "sessiond.service") == "yes":
+        says = f"verification asks {options.place}, and the service has no network"
+        yield Finding("llm", "error", says, "systemctl edit sessiond, with the lines on it of drop-ins/example.conf")
+        return
+    yield Finding("llm", "ok", f"verification asks {options.place}")
 
 
 def _credential(file: Path, size: int, uid: int, mode: int) -> Iterator[Finding]:

@@ -15,6 +15,10 @@ Pair = tuple[str, str]
 
 _WORDS = re.compile(r"\w+")
 _PRECISE = re.compile(r"[\d_]")
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|nor|neither|cannot|without|except|exclud\w+|kein\w*|nicht|nie|ohne)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
 
 
 def canonical(
@@ -26,7 +30,8 @@ def canonical(
     """The id of the item that each item counts to, which counts to itself.
 
     People come first: what they merged is one, whatever it is, and counts to what they merged it into. The machine
-    then goes through what is left: the approved first, then the oldest, then the lowest id. An item becomes one that
+    then goes through what is left: the approved first, then the rejected, which do not come back by being stated once
+    more, then the oldest, then the lowest id. An item becomes one that
     others count to, unless it is related to one that already is; it counts to the first of these in that order. So
     nothing counts to an item that it is not related to itself, however long a chain of relations is.
 
@@ -35,7 +40,8 @@ def canonical(
     - that was stated as a correction: it may overturn what it is nearly identical to. Nor does what was said before a
       correction count to it, for the same reason;
     - that people said is not the same, nor what else counts to the one with what counts to the other;
-    - whose texts each have a number or a name like ``order_id`` that the other has not: "90 days" is not "30 days".
+    - whose texts each have a number or a name like ``order_id`` that the other has not: "90 days" is not "30 days";
+    - of which one has a negation and the other has none: what is not included is not what is.
 
     Args:
         items: all that there are. The order does not matter.
@@ -98,8 +104,13 @@ def precise(text: str) -> frozenset[str]:
     return frozenset(word for word in _WORDS.findall(normalised(text)) if _PRECISE.search(word))
 
 
-def _rank(item: Item) -> tuple[bool, datetime, str]:
-    return not item.approved, item.created_at, item.id
+def is_negated(item: Item) -> bool:
+    """Whether there is a negation in what an item says."""
+    return _NEGATION.search(item.content) is not None
+
+
+def _rank(item: Item) -> tuple[bool, bool, datetime, str]:
+    return not item.approved, not item.rejected, item.created_at, item.id
 
 
 def _lifted(
@@ -115,7 +126,7 @@ def _lifted(
         for known_as in (a, b):
             if known_as not in exact:
                 exact[known_as] = precise(by_id[known_as].content)
-        if not (exact[a] <= exact[b] or exact[b] <= exact[a]):
+        if not (exact[a] <= exact[b] or exact[b] <= exact[a]) or is_negated(by_id[a]) != is_negated(by_id[b]):
             continue
         root_a, root_b = roots[a], roots[b]
         if root_a != root_b:

@@ -82,6 +82,7 @@ class Item:
         corrects: whether somebody stated it as a correction.
         approved: whether a person has approved it.
         created_at: when it was first stated; UTC, without a zone.
+        rejected: whether a person has rejected it.
 
     """
 
@@ -93,6 +94,7 @@ class Item:
     corrects: bool
     approved: bool
     created_at: datetime
+    rejected: bool = False
 
 
 def item_id(title: str, content: str) -> str:

@@ -192,6 +192,7 @@ def _items(rows: pa.Table, between: Callable[[], None], *, rejected: bool = True
                 tuple(row["entities"] or ()),
                 corrects=row["corrects"],
                 approved=row["approved"],
+                rejected=row["rejected"],
                 created_at=row["created_at"] or datetime.max,  # noqa: DTZ901  # as in the database: without a zone
             )
 

@@ -204,8 +204,8 @@ def test_the_settings_that_are_shipped_name_each_one_with_its_default(tmp_path):
     for name, field in Settings.model_fields.items():
         if name not in {"options", "isolation"}:
             assert getattr(settings, name) == of_a_service.get(name, field.default), name
-    processors, errors = load_processors(["usage"], settings.options, settings.isolation)
-    assert (len(processors), errors) == (1, [])
+    processors, errors = load_processors(["usage", "verification"], settings.options, settings.isolation)
+    assert (len(processors), errors) == (2, [])
 
 
 def test_a_home_that_nobody_has_is_a_folder_of_that_name(monkeypatch, tmp_path):

@@ -283,7 +283,9 @@ def test_the_demo_writes_to_new_places_and_leaves_what_it_made_there(box):
         assert "holds something already" in again.stderr
 
 
-@pytest.mark.parametrize("settings", ['processors = ["nope"]', '[options.usage]\ntimezone = "Mars/Phobos"'])
+@pytest.mark.parametrize(
+    "settings", ['processors = ["nope"]', 'processors = ["usage"]\n[options.usage]\ntimezone = "Mars/Phobos"']
+)
 def test_settings_with_which_nothing_would_run_are_refused_before_it_is_tried(box, settings):
     (file := box.folder / "c.toml").write_text(settings)
     result = box.sessiond("check-config", "--quiet", "--config", file)

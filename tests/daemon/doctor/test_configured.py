@@ -54,10 +54,10 @@ def test_settings_that_are_not_there_are_an_error(ask, tmp_path):
 
 
 def test_a_processor_that_nobody_has_is_an_error(ask, monkeypatch):
-    monkeypatch.setenv("SESSIOND_PROCESSORS", '["usage", "verification"]')
+    monkeypatch.setenv("SESSIOND_PROCESSORS", '["usage", "nobody"]')
     level, says, fix = ask("settings")[0]
     assert level == "error"
-    assert "verification" in says
+    assert "nobody" in says
     assert fix
 
 
@@ -157,3 +157,23 @@ def test_a_host_without_time_zones_is_an_error(ask, monkeypatch):
     ((level, _, fix),) = ask("timezone")
     assert level == "error"
     assert "tzdata" in fix
+
+
+ASKING = '[options.verification]\nextractor = "llm"\n'
+
+
+def test_a_processor_that_asks_a_language_model_needs_a_key(ask, units, config, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    ((level, says, fix),) = ask("llm", config(ASKING))
+    assert level == "error"
+    assert "there is no key" in says
+    assert configured.CREDENTIAL in fix
+
+
+@pytest.mark.parametrize(("private", "wanted"), [("yes", "error"), ("no", "ok"), (None, "ok")])
+def test_a_processor_that_asks_a_language_model_needs_a_network(ask, units, config, monkeypatch, private, wanted):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setattr(configured, "output_of", lambda *_command: private)
+    ((level, says, _),) = ask("llm", config(ASKING))
+    assert level == wanted
+    assert KEY not in says

@@ -15,8 +15,8 @@ WEEK = datetime.fromisoformat("2026-01-05")
 LONG = "Forecasted churn is computed monthly by summing projected cancellations of the period."
 
 
-def item(name, day=0, content=LONG, *, corrects=False, approved=False):
-    return Item(name, name, content, "finance", (), corrects, approved, WEEK + timedelta(days=day))
+def item(name, day=0, content=LONG, *, corrects=False, approved=False, rejected=False):
+    return Item(name, name, content, "finance", (), corrects, approved, WEEK + timedelta(days=day), rejected)
 
 
 def related(*pairs, score=0.9):
@@ -94,6 +94,25 @@ def test_texts_with_other_numbers_or_names_are_not_merged_by_the_machine(one, ot
     items = [item("a", content=one), item("b", content=other)]
     assert canonical(items, related("ab")) == {"a": "a", "b": "b"}
     assert canonical(items, related("ab"), [("b", "a")]) == {"a": "a", "b": "a"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Refunds are included in net revenue.", "Refunds are not included in net revenue."),
+        ("CAC counts organic signups.", "CAC doesn\u2019t count organic signups."),
+        ("We bill with a deposit.", "We bill without a deposit."),
+    ],
+)
+def test_what_is_negated_is_not_merged_with_what_is_not(one, other):
+    items = [item("a", content=one), item("b", content=other)]
+    assert canonical(items, related("ab")) == {"a": "a", "b": "b"}
+
+
+def test_what_was_rejected_does_not_come_back_by_being_stated_with_an_older_date():
+    items = [item("a", 0), item("b", 1, rejected=True), item("c", 2, approved=True)]
+    assert canonical(items, related("ab")) == {"a": "b", "b": "b", "c": "c"}
+    assert canonical(items, related("ac", "bc")) == {"a": "c", "b": "c", "c": "c"}
 
 
 def test_a_text_that_says_one_number_more_may_be_the_same():

@@ -26,8 +26,11 @@ def recreate(tree, name, seed, count):
 
 @action
 def delete_folder(tree, name):
-    if tree.folder(name).is_dir():
-        shutil.rmtree(tree.folder(name))
+    folder = tree.folder(name)
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
 
 
 # Moving
