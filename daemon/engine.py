@@ -241,7 +241,7 @@ class Engine:
         ended = [workers.close(max(0.0, deadline - time.monotonic())) for workers in self._workers]
         # What is queued is committed even if the runs took all the time.
         written = self.writer.close(max(WRITE_SECONDS, deadline - time.monotonic()))
-        # It is the last to get the processor, having the lowest priority.
+        # Nothing of a step is lost, so it may take what time is left.
         ended.append(self.steps.join(max(STEP_SECONDS, deadline - time.monotonic())))
         self._notes.clear()  # whatever still runs was given up, and has not ended the process
         if all(ended) and written:

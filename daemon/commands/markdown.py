@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daemon.errors import printable
+
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|~^$<>&@]")
 _LINKS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 """What some make a link of, though nothing marks it as one."""
@@ -40,6 +42,6 @@ def _lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that means itself: no markup, no link, no HTML, one line."""
-    text = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    """Text that means itself: no markup, no link, no HTML, one line, and nothing that acts on a terminal."""
+    text = _SPECIAL.sub(r"\\\g<0>", printable(" ".join(text.split())))
     return _BEGINS.sub(r"\1\\", _LINKS.sub(r"\\\g<0>", text), count=1)
