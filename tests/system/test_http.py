@@ -238,7 +238,7 @@ def test_health_says_which_part_is_wrong_without_asking_the_database(box, monkey
     for patched, value, said in (
         ((live.engine.writer.persistence, "blocked_since"), time.monotonic(), "cannot be written"),
         ((live.service._progress._parts[0], "slow"), -1.0, "the writer makes no progress"),
-        ((live.service._progress._parts[1], "slow"), -1.0, "usage makes no progress"),
+        ((live.service._progress._parts[2], "slow"), -1.0, "usage makes no progress"),
         ((live.engine, "paused"), lambda: ["usage"], "usage is paused"),
         ((live.survey, "overdue"), lambda _seconds: True, "scan is overdue"),
         ((live.watch, "doubt"), lambda: "a thread is dead", "watcher may be deaf"),

@@ -214,6 +214,7 @@ def test_what_must_not_be_there_is_removed_at_the_next_start(box):
     box.plugin("words", WORDS % (1, removals))
     daemon = box.daemon(processors='["words"]')
     assert daemon.wait("removed", table="words")["rows"] == 1
+    daemon.wait("step_taken")
     assert daemon.stop() == 0
     assert box.query("SELECT username FROM words") == [("bob",)]
     assert box.query("SELECT * FROM longest") == [("bob", 8)]
