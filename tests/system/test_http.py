@@ -175,7 +175,7 @@ def test_a_query_is_answered_in_each_form(box, line):
 
 
 def test_what_is_wrong_with_a_query_is_400_and_what_is_too_much_is_422(box):
-    box.live(query_seconds=0.3, query_rows=100)
+    box.live(query_seconds=3.0, query_rows=100)
     status, told = ask(box, "POST", "/query", "SELECT 1 +")
     assert (status, "LINE 1" in told["error"]) == (400, True)
     assert ask(box, "POST", "/query", "DROP TABLE usage_events")[0] == 400

@@ -114,7 +114,7 @@ def test_a_tree_that_is_moved_in_is_found_however_deep_it_is(box, line, deep):
     (outside / "d").rename(box.root / "alice" / "d")
     daemon.wait_lines(key, 1)
     (box.root / "alice" / "d").rename(box.root / "alice" / "e")
-    daemon.wait("moved", session_file=key.replace("/d/", "/e/", 1))
+    daemon.wait("moved", seconds=90, session_file=key.replace("/d/", "/e/", 1))
     deep("bob", 1)
     (box.root / "alice" / "e").rename(box.root / "bob" / "d" / "d")  # for the removal
     assert daemon.stop() == 0
