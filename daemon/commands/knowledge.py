@@ -15,7 +15,7 @@ from daemon.commands.markdown import as_markdown
 from daemon.commands.options import Config, Db, Json, RootOption, Socket, client_of
 from daemon.errors import ConfigError, SessiondError, UnknownNameError, printable
 from daemon.output import Commands, show
-from daemon.query.formats import values_of
+from daemon.query.formats import rows_of
 from processors.verification.model import DETECTIONS, DOMAINS
 from processors.verification.questions import (
     CANONICAL,
@@ -77,8 +77,7 @@ def _ask(client: Client, sql: str, parameters: list[Any]) -> list[dict[str, Any]
             "this database has no knowledge in it yet",
             "sessiond run, or sessiond scan, with the processor verification",
         ) from error
-    columns = [values_of(column) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return rows_of(table)
 
 
 @app.command(name="list")

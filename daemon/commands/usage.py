@@ -18,7 +18,7 @@ from daemon.commands.options import Config, Db, Json, Socket
 from daemon.config import load
 from daemon.errors import ConfigError, SessiondError, UnknownNameError, printable
 from daemon.query.files import show_table
-from daemon.query.formats import values_of
+from daemon.query.formats import rows_of
 from processors.usage.filters import Filters, today
 from processors.usage.options import UsageOptions, known_zone
 from processors.usage.reports import REPORTS, shown, totals
@@ -110,9 +110,9 @@ class _Answer:
         self.report = report = shown(name, filters)
         table = self._ask(statement(name, filters))
         # The rows of totals are the last one, or none.
-        exact = _rows(table)[-1:] if report.exact else []
+        exact = rows_of(table)[-1:] if report.exact else []
         self.table: pa.Table = table.slice(0, table.num_rows - len(exact)).select(list(report.columns))
-        self.rows = _rows(self.table)
+        self.rows = rows_of(self.table)
         sums = exact[0] if exact and self.rows else totals(report, self.rows)
         self.totals = {
             column: sums[column]
@@ -121,7 +121,7 @@ class _Answer:
         }
         self.unpriced: list[dict[str, Any]] = []
         if self.totals.get("unpriced_responses"):
-            self.unpriced = _rows(self._ask(unpriced(filters)))
+            self.unpriced = rows_of(self._ask(unpriced(filters)))
 
     def _ask(self, sql: str) -> pa.Table:
         try:
@@ -183,11 +183,6 @@ class _Answer:
 def _named(unpriced: Mapping[str, Any]) -> str:
     speed = f" at speed {printable(unpriced['speed'])}" if unpriced["speed"] else ""
     return f"{printable(unpriced['model'])}{speed} ({unpriced['responses']:,})"
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    columns = [values_of(column) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _iso(value: date | datetime) -> str:

@@ -85,6 +85,12 @@ def values_of(column: pa.ChunkedArray) -> list[Any]:
         return [_value(scalar) for scalar in column]
 
 
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table by the names of their columns, with values that Python has."""
+    columns = [values_of(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def _value(scalar: pa.Scalar) -> Any:
     if not scalar.is_valid:
         return None
